@@ -1,0 +1,31 @@
+"""What can go wrong in the domain; handlers/http.py makes each of them an HTTP answer."""
+
+from typing import Any
+
+
+class NotFound(Exception):
+    """Something that the request names does not exist (404)."""
+
+    def __init__(self, noun: str):
+        super().__init__(f"{noun} not found")
+
+
+class Conflict(Exception):
+    """The request contradicts what is stored (409)."""
+
+
+class BadRequest(Exception):
+    """The request cannot be carried out in the present state of things (400)."""
+
+
+class Invalid(Exception):
+    """The request breaks its schema (422): a list of problems, each with `loc` (the path to the field) and `msg`."""
+
+    def __init__(self, problems: list[dict[str, Any]], body: Any = None):
+        super().__init__("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems))
+        self.problems, self.body = problems, body
+
+
+def invalid(message: str, *path: str | int) -> Invalid:
+    """Make the error for one field of the body, e.g. `invalid("must be positive", "schedules", 0, "interval")`."""
+    return Invalid([{"type": "value_error", "loc": ["body", *path], "msg": message, "input": None}])

@@ -1,0 +1,172 @@
+"""What all blueprints share of HTTP: request bodies, JSON answers, and errors in the contract's shapes."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any
+
+import orjson
+from flask import Flask, Response, request
+from marshmallow import Schema, ValidationError
+from psycopg import errors
+from psycopg_pool import PoolTimeout
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.routing import BaseConverter
+
+from handlers.errors import BadRequest, Conflict, Invalid, NotFound
+
+log = logging.getLogger("downbeat.http")
+
+MAX_BODY_BYTES = int(os.environ.get("DOWNBEAT_MAX_BODY_BYTES", 64 * 1024 * 1024))
+RETRYABLE = (errors.OperationalError, errors.ReadOnlySqlTransaction, PoolTimeout)
+
+
+class IdConverter(BaseConverter):
+    """An id in a path: a UUID in its canonical form, lower case in Python; anything else is an unknown path (404)."""
+
+    regex = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+
+    def to_python(self, value: str) -> str:
+        return value.lower()
+
+
+def document(content: bytes | None, status: int = 200) -> Response:
+    """Answer with a JSON document that is bytes already; None is JSON null."""
+    return Response(b"null" if content is None else content, status, content_type="application/json")
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    """Answer with a Python value as JSON; times in UTC with a Z."""
+    return document(orjson.dumps(value, option=orjson.OPT_UTC_Z), status)
+
+
+def no_content() -> Response:
+    """Answer 204."""
+    return Response(status=204)
+
+
+def body(schema: type[Schema]) -> Callable:
+    """Validate the JSON body by a schema and pass its fields to the view as arguments.
+
+    An empty body counts as `{}`. Raises Invalid naming each field that breaks the schema.
+    """
+    loader = schema()
+
+    def decorate(view: Callable) -> Callable:
+        @wraps(view)
+        def validated(**path: Any) -> Any:
+            return view(**path, **load(loader, read_body()))
+
+        return validated
+
+    return decorate
+
+
+def read_body() -> Any:
+    """Read the request's JSON. Raises Invalid for malformed JSON and for NUL characters, which PostgreSQL cannot store."""
+    raw = request.get_data(cache=False)
+    try:
+        content = orjson.loads(raw) if raw else {}
+    except orjson.JSONDecodeError as error:
+        problem = {"type": "json_invalid", "loc": ["body", error.pos], "msg": f"JSON decode error: {error.msg}", "input": {}}
+        raise Invalid([problem]) from None
+    if b"\\u0000" in raw and (path := next(find_nul(content), None)) is not None:
+        problem = {"type": "value_error", "loc": ["body", *path], "msg": "must not contain the NUL character", "input": None}
+        raise Invalid([problem])
+    return content
+
+
+def find_nul(value: Any, path: tuple = ()) -> Iterator[tuple]:
+    """Give the paths at which a JSON value has a NUL character in a string or a key."""
+    if isinstance(value, str):
+        if "\0" in value:
+            yield path
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from ([path] if "\0" in key else find_nul(item, (*path, key)))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from find_nul(item, (*path, index))
+
+
+def load(schema: Schema, content: Any, location: str = "body") -> Any:
+    """Validate a JSON value by a schema. Raises Invalid with one problem for each fault."""
+    try:
+        return schema.load(content)
+    except ValidationError as error:
+        raise Invalid(list(find_problems(error.normalized_messages(), content, (location,))), content) from None
+
+
+def find_problems(messages: Any, value: Any, path: tuple) -> Iterator[dict[str, Any]]:
+    """Flatten marshmallow's nested messages into the contract's list of problems."""
+    if isinstance(messages, dict):
+        for key, nested in messages.items():
+            if key == "_schema":
+                yield from find_problems(nested, value, path)
+                continue
+            inner = value.get(key) if isinstance(value, dict) else None
+            if isinstance(value, list) and isinstance(key, int) and key < len(value):
+                inner = value[key]
+            yield from find_problems(nested, inner, (*path, key))
+        return
+    for message in messages if isinstance(messages, list) else [messages]:
+        if not isinstance(message, str):
+            yield from find_problems(message, value, path)
+            continue
+        kind = "missing" if message.startswith("Missing data") else "value_error"
+        yield {"type": kind, "loc": list(path), "msg": message, "input": value}
+
+
+def register_errors(app: Flask) -> None:
+    """Make every exception an answer in the contract's shape."""
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.register_error_handler(NotFound, lambda error: answer({"detail": str(error)}, 404))
+    app.register_error_handler(Conflict, lambda error: answer({"detail": str(error)}, 409))
+    app.register_error_handler(BadRequest, lambda error: answer({"detail": str(error)}, 400))
+    app.register_error_handler(Invalid, answer_invalid)
+    app.register_error_handler(errors.IntegrityError, answer_integrity)
+    app.register_error_handler(errors.DataError, answer_data)
+    app.register_error_handler(errors.ProgramLimitExceeded, answer_data)
+    for transient in RETRYABLE:
+        app.register_error_handler(transient, answer_unavailable)
+    app.register_error_handler(RequestEntityTooLarge, lambda error: answer({"detail": "The body is too large."}, 413))
+    app.register_error_handler(HTTPException, lambda error: answer({"detail": error.name}, error.code))
+    app.register_error_handler(Exception, answer_unexpected)
+
+
+def answer_invalid(error: Invalid) -> Response:
+    """Answer 422 with the problems and the body that has them."""
+    content = {
+        "exception_message": "Invalid request received.",
+        "exception_detail": error.problems,
+        "request_body": error.body,
+    }
+    return document(orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS), 422)
+
+
+def answer_integrity(error: errors.IntegrityError) -> Response:
+    """Answer 409, naming the constraint."""
+    detail = f"Data integrity conflict: {error.diag.constraint_name or error.diag.message_primary}."
+    return answer({"detail": detail}, 409)
+
+
+def answer_data(error: errors.Error) -> Response:
+    """Answer 422 for a value that PostgreSQL cannot hold (a number or time out of range, a key too long to index)."""
+    return answer_invalid(
+        Invalid([{"type": "value_error", "loc": ["body"], "msg": str(error.diag.message_primary), "input": None}])
+    )
+
+
+def answer_unavailable(error: Exception) -> Response:
+    """Answer 503, which the Prefect client repeats by itself: the database is away, busy, or has chosen a victim."""
+    log.warning("%s %s: %s", request.method, request.path, error)
+    response = answer({"exception_message": "Service Unavailable"}, 503)
+    response.headers["Retry-After"] = "1"
+    return response
+
+
+def answer_unexpected(error: Exception) -> Response:
+    """Answer 500 and log what happened."""
+    log.exception("%s %s failed", request.method, request.path, exc_info=error)
+    return answer({"exception_message": "Internal Server Error"}, 500)
