@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
 from handlers.errors import BadRequest, Conflict, Invalid, NotFound
+from schemas.fields import Arguments
 
 log = logging.getLogger("downbeat.http")
 
@@ -49,14 +50,16 @@ def no_content() -> Response:
 def body(schema: type[Schema]) -> Callable:
     """Validate the JSON body by a schema and pass its fields to the view as arguments.
 
-    An empty body counts as `{}`. Raises Invalid naming each field that breaks the schema.
+    A body that is missing or null is one without arguments, but not a model. Raises Invalid naming each faulty field.
     """
     loader = schema()
+    is_optional = issubclass(schema, Arguments)
 
     def decorate(view: Callable) -> Callable:
         @wraps(view)
         def validated(**path: Any) -> Any:
-            return view(**path, **load(loader, read_body()))
+            content = read_body()
+            return view(**path, **load(loader, {} if content is None and is_optional else content))
 
         return validated
 
@@ -67,10 +70,10 @@ def read_body() -> Any:
     """Read the request's JSON. Raises Invalid for malformed JSON and for NUL characters, which PostgreSQL cannot store."""
     raw = request.get_data(cache=False)
     try:
-        content = orjson.loads(raw) if raw else {}
+        content = orjson.loads(raw) if raw else None
     except orjson.JSONDecodeError as error:
         problem = {"type": "json_invalid", "loc": ["body", error.pos], "msg": f"JSON decode error: {error.msg}", "input": {}}
-        raise Invalid([problem]) from None
+        raise Invalid([problem], raw.decode(errors="replace")) from None
     if b"\\u0000" in raw and (path := next(find_nul(content), None)) is not None:
         problem = {"type": "value_error", "loc": ["body", *path], "msg": "must not contain the NUL character", "input": None}
         raise Invalid([problem])
@@ -95,7 +98,9 @@ def load(schema: Schema, content: Any, location: str = "body") -> Any:
     try:
         return schema.load(content)
     except ValidationError as error:
-        raise Invalid(list(find_problems(error.normalized_messages(), content, (location,))), content) from None
+        raise Invalid(
+            list(find_problems(error.normalized_messages(), content, (location,))), content if location == "body" else None
+        ) from None
 
 
 def find_problems(messages: Any, value: Any, path: tuple) -> Iterator[dict[str, Any]]:

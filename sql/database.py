@@ -21,7 +21,7 @@ import sql
 from sql.statement import flush
 
 SESSION = (
-    "-c timezone=UTC -c statement_timeout=60s -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s"
+    "-c search_path=public -c timezone=UTC -c statement_timeout=60s -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s"
     " -c datestyle=ISO -c intervalstyle=postgres"
 )
 

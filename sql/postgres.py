@@ -100,7 +100,7 @@ def psql_command(data_directory: Path | None = None) -> str:
 def url(home: Path) -> str:
     """Give the libpq URL of the PostgreSQL of a folder."""
     socket, password_file = (quote(str(path), safe="") for path in (socket_folder(home), home / "pgpass"))
-    return f"postgresql://downbeat@/downbeat?host={socket}&passfile={password_file}"
+    return f"postgresql://postgres@/downbeat?host={socket}&passfile={password_file}"
 
 
 def home_folder(data_directory: Path | None = None) -> Path:

@@ -6,6 +6,7 @@ get their type from the cast that must follow each of them (`%(id)s::uuid`), res
 """
 
 import re
+import select
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -198,8 +199,19 @@ def dispatch(conn: Connection, pending: Pending) -> bool:
     return prepares
 
 
+def wait(pgconn: PGconn) -> None:
+    """Wait for a result without holding the interpreter's lock, which psycopg's get_result keeps while it waits."""
+    if pgconn.is_busy():
+        answer = select.poll()
+        answer.register(pgconn.socket, select.POLLIN)
+        while pgconn.is_busy():
+            answer.poll()
+            pgconn.consume_input()
+
+
 def take(pgconn: PGconn) -> PGresult:
     """Take one statement's result, and the None that ends it, out of a pipeline."""
+    wait(pgconn)
     rows = pgconn.get_result()
     if rows is None:
         raise errors.OperationalError("the connection to PostgreSQL was lost")

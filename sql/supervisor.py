@@ -207,9 +207,9 @@ def initialise(home: Path, binaries: Path, account: tuple[int, int, str], major:
         shutil.rmtree(fresh)
     make_private(fresh, account)
     password = os.urandom(24).hex()
-    (home / "pgpass").write_text(f"*:*:*:downbeat:{password}\n")
+    (home / "pgpass").write_text(f"*:*:*:postgres:{password}\n")
     # initdb asks for a password with any method but this; the file is replaced below.
-    arguments = ["--username=downbeat", "--auth=reject", "--encoding=UTF8"]
+    arguments = ["--username=postgres", "--auth=reject", "--encoding=UTF8"]
     # Before PostgreSQL 17 the locale has to be one of the system's.
     arguments += BUILTIN_LOCALE if major >= 17 else ["--locale=C.UTF-8"]
     arguments += ["--no-sync"] if settings.get("fsync") == "off" else []
@@ -217,7 +217,7 @@ def initialise(home: Path, binaries: Path, account: tuple[int, int, str], major:
     (fresh / "pg_hba.conf").write_text(AUTHENTICATION)
     with (fresh / "postgresql.conf").open("a") as configuration:
         configuration.write(CONFIGURATION)
-    statements = f"ALTER ROLE downbeat PASSWORD '{password}'\nCREATE DATABASE downbeat\n"
+    statements = f"ALTER ROLE postgres PASSWORD '{password}'\nCREATE DATABASE downbeat\n"
     run([binaries / "postgres", "--single", "-D", fresh, "postgres"], statements, home, account)
     fresh.rename(home / "postgres")
 

@@ -33,3 +33,15 @@ log.timestamp ASC, log.id ASC
 
 -- sort: TIMESTAMP_DESC
 log.timestamp DESC, log.id DESC
+
+-- sort: flow_run_id.TIMESTAMP_ASC
+log.flow_run_id ASC, log.timestamp ASC, log.id ASC
+
+-- sort: flow_run_id.TIMESTAMP_DESC
+log.flow_run_id DESC, log.timestamp DESC, log.id DESC
+
+-- sort: task_run_id.TIMESTAMP_ASC
+log.task_run_id ASC, log.timestamp ASC, log.id ASC
+
+-- sort: task_run_id.TIMESTAMP_DESC
+log.task_run_id DESC, log.timestamp DESC, log.id DESC

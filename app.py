@@ -1,0 +1,68 @@
+"""The application and its command line.
+
+    python app.py serve      migrate, then serve under gunicorn; without DATABASE_URL on an embedded PostgreSQL
+    python app.py migrate    bring the database of DATABASE_URL up to date; adopts one that Prefect 3.8.3 made
+    python app.py tune       in an adopted database: swap Prefect's indexes for ours
+    python app.py handback   give the database back to Prefect: its indexes, by their names
+"""
+
+import os
+import sys
+
+from flask import Flask
+
+import sql.migrate
+from handlers import BLUEPRINTS
+from handlers.csrf_token import register_checks
+from handlers.http import IdConverter, register_errors
+from sql import postgres
+
+
+def create_app() -> Flask:
+    """Build the application. Who runs it opens the pool of connections: gunicorn.conf.py, or a test."""
+    app = Flask("downbeat", static_folder=None)
+    app.url_map.converters["id"] = IdConverter
+    register_errors(app)
+    register_checks(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    return app
+
+
+def serve(arguments: list[str]) -> None:
+    """Migrate the database and run gunicorn in this process, with its arguments; does not return."""
+    from gunicorn.app.wsgiapp import WSGIApplication
+
+    postgres.begin()
+    url = os.environ["DATABASE_URL"] = postgres.resolve()
+    if command := postgres.psql_command():
+        print(f"Look inside: {command}")
+    sql.migrate.migrate(url)
+    sys.argv = ["gunicorn", "--config", os.path.join(os.path.dirname(os.path.abspath(__file__)), "gunicorn.conf.py"), *arguments]
+    sys.argv.append("app:app")
+    WSGIApplication("%(prog)s [OPTIONS]").run()
+
+
+def main(arguments: list[str]) -> str | None:
+    """Run a command; gives what is wrong, if anything is."""
+    command, rest = (arguments or [""])[0], arguments[1:]
+    if command not in ("serve", "migrate", "tune", "handback"):
+        return __doc__
+    try:
+        if command == "serve":
+            return serve(rest)
+        url = os.environ.get("DATABASE_DIRECT_URL") or postgres.resolve()
+        return getattr(sql.migrate, command)(url)
+    except (RuntimeError, sql.migrate.Refused) as error:
+        return str(error)
+
+
+def __getattr__(name: str) -> Flask:
+    """Build `app:app` when gunicorn asks for it, so that the other commands and the tests do without."""
+    if name == "app":
+        return create_app()
+    raise AttributeError(name)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,132 @@
+"""Operations under /flows."""
+
+from typing import Any
+
+from flask import Blueprint, Response
+from psycopg import Connection, errors
+
+import sql
+from handlers import pages
+from handlers.errors import NotFound, invalid
+from handlers.http import answer, body, document, no_content
+from schemas.flows import FlowCreate, FlowCriteria, FlowsDelete, FlowsFilter, FlowsPaginate, FlowUpdate
+from sql.database import connection, transaction
+from sql.filters import compose, sort_by
+from sql.ids import uuid7
+
+blueprint = Blueprint("flows", __name__, url_prefix="/api/flows")
+
+
+@blueprint.post("/")
+@body(FlowCreate)
+def create_flow(name: str, tags: list[str], labels: dict) -> Response:
+    """Create a flow (201), or give the one that has the name (200). Every flow run asks this first, mostly for the latter."""
+    with connection() as conn:
+        flow = sql.flows.read_by_name(conn, name=name)
+    if flow is not None:
+        return document(flow)
+    try:
+        with transaction() as conn:
+            created = sql.flows.create(conn, id=uuid7(), name=name, tags=tags, labels=labels)
+            record_events(conn, "created", [created] if created else [])
+            shown = sql.flows.read_by_name.send(conn, name=name)
+    except errors.ProgramLimitExceeded:
+        raise invalid("is too long to be indexed", "name") from None
+    return document(shown.result(), 201 if created else 200)
+
+
+@blueprint.patch("/<id:id>")
+@body(FlowUpdate)
+def update_flow(id: str, tags: list[str] | None = None) -> Response:
+    """Replace a flow's tags."""
+    with transaction() as conn:
+        flow = sql.flows.update(conn, id=id, tags=tags)
+        if flow is None:
+            raise NotFound("Flow")
+        record_events(conn, "updated", [flow])
+    return no_content()
+
+
+@blueprint.post("/count")
+@body(FlowCriteria)
+def count_flows(**criteria: dict) -> Response:
+    """Count the flows that match."""
+    return answer(pages.count("flows", **criteria))
+
+
+@blueprint.get("/name/<name>")
+def read_flow_by_name(name: str) -> Response:
+    """Give the flow of a name."""
+    with connection() as conn:
+        flow = sql.flows.read_by_name(conn, name=name)
+    if flow is None:
+        raise NotFound("Flow")
+    return document(flow)
+
+
+@blueprint.get("/<id:id>")
+def read_flow(id: str) -> Response:
+    """Give a flow."""
+    with connection() as conn:
+        flow = sql.flows.read(conn, id=id)
+    if flow is None:
+        raise NotFound("Flow")
+    return document(flow)
+
+
+@blueprint.post("/filter")
+@body(FlowsFilter)
+def filter_flows(**arguments: Any) -> Response:
+    """List the flows that match."""
+    return document(pages.read_list("flows", **arguments))
+
+
+@blueprint.delete("/<id:id>")
+def delete_flow(id: str) -> Response:
+    """Delete a flow with its runs and deployments."""
+    with transaction() as conn:
+        if not delete_flows(conn, [id]):
+            raise NotFound("Flow")
+    return no_content()
+
+
+@blueprint.post("/bulk_delete")
+@body(FlowsDelete)
+def bulk_delete_flows(limit: int, flows: dict | None = None) -> Response:
+    """Delete the first `limit` flows that match, by name, and give their ids."""
+    with transaction() as conn:
+        chosen, order = compose("flows", flows=flows), sort_by("flows", "NAME_ASC")
+        found = [flow["id"] for flow in sql.flows.page(conn, filter=chosen, sort=order, limit=limit, offset=0)]
+        deleted = delete_flows(conn, found)
+    return answer({"deleted": [id for id in found if id in deleted]})
+
+
+@blueprint.post("/paginate")
+@body(FlowsPaginate)
+def paginate_flows(**arguments: Any) -> Response:
+    """Give one page of the flows that match, and their number."""
+    return document(pages.read_page("flows", **arguments))
+
+
+def delete_flows(conn: Connection, ids: list[str]) -> set[str]:
+    """Delete flows and record it; give the ids of those that were there."""
+    flows = sql.flows.delete(conn, ids=ids)
+    record_events(conn, "deleted", flows)
+    return {str(flow["id"]) for flow in flows}
+
+
+def record_events(conn: Connection, action: str, flows: list[dict[str, Any]]) -> None:
+    """Record what happened to flows, with the transaction that it happens in."""
+    if not flows:
+        return
+    events = [
+        {
+            "id": uuid7(),
+            "occurred": flow["occurred"],
+            "event": f"prefect.flow.{action}",
+            "resource": {"prefect.resource.id": f"prefect.flow.{flow['id']}", "prefect.resource.name": flow["name"]},
+            "payload": {"name": flow["name"], "tags": flow["tags"], "labels": flow["labels"]},
+        }
+        for flow in flows
+    ]
+    sql.events.create.send(conn, events=events)

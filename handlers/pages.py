@@ -1,0 +1,35 @@
+"""Lists, which all resources give in the same way: filtered, counted, or a page with the count."""
+
+import orjson
+
+import sql
+from sql.database import connection
+from sql.filters import compose, sort_by
+
+
+def read_list(resource: str, sort: str, limit: int, offset: int, **criteria: dict | None) -> bytes:
+    """Give the JSON list of at most `limit` rows of a resource that match, after the first `offset`."""
+    statements = getattr(sql, resource)
+    chosen, order = compose(resource, **criteria), sort_by(resource, sort)
+    with connection() as conn:
+        found = statements.page(conn, filter=chosen, sort=order, limit=limit, offset=offset)
+        return statements.read_many(conn, ids=[row["id"] for row in found]) if found else b"[]"
+
+
+def count(resource: str, **criteria: dict | None) -> int:
+    """Give the number of rows of a resource that match."""
+    with connection() as conn:
+        return getattr(sql, resource).count(conn, filter=compose(resource, **criteria))
+
+
+def read_page(resource: str, sort: str, limit: int, page: int, **criteria: dict | None) -> bytes:
+    """Give the JSON object of one page of the rows that match; pages count from 1."""
+    statements = getattr(sql, resource)
+    show = getattr(statements, "paginate", statements.read_many)
+    chosen, order = compose(resource, **criteria), sort_by(resource, sort)
+    with connection() as conn:
+        found = statements.page.send(conn, filter=chosen, sort=order, limit=limit, offset=(page - 1) * limit)
+        total = statements.count(conn, filter=chosen)
+        rows = show(conn, ids=[row["id"] for row in found.result()])
+    rest = {"count": total, "limit": limit, "pages": -(-total // limit) if limit else 0, "page": page}
+    return b'{"results":' + rows + b"," + orjson.dumps(rest)[1:]

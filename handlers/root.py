@@ -1,0 +1,43 @@
+"""Operations at the root of the API: whether the server is well, and which API it speaks."""
+
+import psycopg
+from flask import Blueprint, Response
+from psycopg_pool import PoolTimeout
+
+import sql
+from handlers.http import answer
+from sql import database
+
+API_VERSION = "0.8.4"
+PATIENCE_SECONDS = 5
+
+blueprint = Blueprint("root", __name__, url_prefix="/api")
+
+
+@blueprint.get("/health")
+def read_health() -> Response:
+    """Tell that the process answers."""
+    return answer(True)
+
+
+@blueprint.get("/version")
+def read_version() -> Response:
+    """Give the version of the API."""
+    return answer(API_VERSION)
+
+
+@blueprint.get("/hello")
+def say_hello() -> Response:
+    """Wave."""
+    return answer("👋")
+
+
+@blueprint.get("/ready")
+def read_readiness() -> Response:
+    """Tell whether the database answers too (200 or 503); waits no longer for it than a probe does."""
+    try:
+        with database.pool.connection(timeout=PATIENCE_SECONDS) as conn:
+            sql.configuration.answer(conn)
+    except (psycopg.Error, PoolTimeout):
+        return answer({"message": "Database is not available"}, 503)
+    return answer({"message": "OK"})

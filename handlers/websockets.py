@@ -1,0 +1,352 @@
+"""Open websockets: one thread per process drives all of them.
+
+A request that asks for a websocket is answered by `accept`, which takes the connection away from gunicorn, so that an open
+socket holds no thread of its pool. What a socket is for is told by its Purpose, whose functions are called in the loop's
+thread and must not block. (flask-sock holds two threads for each socket, keeps what it has read without a bound, and answers
+a ping before what came ahead of it was looked at; what that costs is in gunicorn.conf.py.)
+
+permessage-deflate is declined: frames are small, and it takes about 300 kB of memory for each socket.
+"""
+
+import contextlib
+import hmac
+import logging
+import os
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import orjson
+from flask import Response, request
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import Connection, ConnectionState
+from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Message, Ping, TextMessage
+from wsproto.utilities import ProtocolError
+
+from handlers.errors import BadRequest
+
+log = logging.getLogger("downbeat.websockets")
+
+READ_BYTES = 65536
+MAX_UNSENT_BYTES = 8 * 1024 * 1024
+PATIENCE_SECONDS = 10  # for a client's auth message, and for its answer to a close
+PROTOCOL_ERROR, POLICY_VIOLATION, SERVICE_RESTART = 1002, 1008, 1012
+
+
+def confirm_at_once(websocket: "Websocket", answer: Callable[[], None]) -> None:
+    """Answer pings and closes right away."""
+    answer()
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What is done with the messages of a websocket.
+
+    `receive(websocket, text)` gets every message after the handshake, None in place of one longer than `max_length`.
+    `confirm(websocket, answer)` calls `answer` once everything received so far is safe: only then is a ping answered with a
+    pong, or a close with a close. `flush(deadline)` is called before sockets close because the process stops, and makes
+    safe what was received, if it can by that instant of `time.monotonic`.
+    """
+
+    receive: Callable[["Websocket", str | None], None]
+    confirm: Callable[["Websocket", Callable[[], None]], None] = confirm_at_once
+    flush: Callable[[float], None] = lambda deadline: None
+    max_length: int = 1_500_000
+
+
+class Websocket:
+    """An open websocket. Its methods belong to the loop's thread; elsewhere use `loop.call(websocket.send, text)`."""
+
+    def __init__(self, connection: socket.socket, purpose: Purpose, authenticated: bool):
+        self.connection, self.purpose, self.authenticated = connection, purpose, authenticated
+        self.protocol = Connection(ConnectionType.SERVER)
+        self.parts: list[str] = []
+        self.length = 0
+        self.unsent = bytearray()
+        self.reading = True
+
+    @property
+    def interest(self) -> int:
+        """What of the selector's events the socket waits for."""
+        return (selectors.EVENT_READ if self.reading else 0) | (selectors.EVENT_WRITE if self.unsent else 0)
+
+    def send(self, text: str) -> None:
+        """Send a message."""
+        self.transmit(Message(text))
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Send a close and wait a little for the client's answer to it."""
+        self.transmit(CloseConnection(code, reason))
+        loop.limit(self)
+
+    def transmit(self, event: Event) -> None:
+        """Send an event of the protocol; nothing happens when the connection is over."""
+        if self not in loop.websockets:
+            return
+        try:
+            self.unsent += self.protocol.send(event)
+        except ProtocolError:
+            return  # a close was sent already
+        self.write()
+
+    def write(self) -> None:
+        """Give the network what it takes now; the rest when it is ready for more."""
+        try:
+            while self.unsent:
+                del self.unsent[: self.connection.send(self.unsent)]
+        except BlockingIOError:
+            if len(self.unsent) > MAX_UNSENT_BYTES:
+                log.warning("a client does not read what it is sent; its websocket is dropped")
+                return self.drop()
+        except OSError:
+            return self.drop()
+        if self.protocol.state is ConnectionState.CLOSED and not self.unsent:
+            return self.drop()
+        return loop.watch(self)
+
+    def read(self) -> None:
+        """Take in what has arrived and act on it."""
+        try:
+            received = self.connection.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            received = b""
+        if not received:
+            self.drop()
+            return
+        try:
+            self.protocol.receive_data(received)
+            for event in self.protocol.events():
+                self.handle(event)
+        except ProtocolError as error:
+            self.close(PROTOCOL_ERROR, str(error)[:100])
+
+    def handle(self, event: Event) -> None:
+        """Act on an event of the protocol."""
+        if isinstance(event, (TextMessage, BytesMessage)):
+            self.collect(event)
+        elif isinstance(event, CloseConnection) and self.protocol.state is ConnectionState.CLOSED:
+            self.drop()  # it answers ours
+        elif isinstance(event, (Ping, CloseConnection)):
+            answer = event.response()
+            self.purpose.confirm(self, lambda: loop.call(self.transmit, answer))
+
+    def collect(self, event: TextMessage | BytesMessage) -> None:
+        """Put the parts of a message together and pass on what is whole."""
+        self.length += len(event.data)
+        if fits := self.length <= self.purpose.max_length:
+            self.parts.append(event.data if isinstance(event, TextMessage) else event.data.decode(errors="replace"))
+        if event.message_finished:
+            text = "".join(self.parts) if fits else None
+            self.parts, self.length = [], 0
+            if self.authenticated:
+                self.purpose.receive(self, text)
+            else:
+                self.authenticate(text)
+
+    def authenticate(self, text: str | None) -> None:
+        """Take the first message, which must be the client's auth message, with the right token if there is one."""
+        try:
+            message = orjson.loads(text or "")
+        except orjson.JSONDecodeError:
+            message = None
+        if not isinstance(message, dict) or message.get("type") != "auth":
+            self.close(POLICY_VIOLATION, "Expected an auth message")
+        elif not is_authentic(message.get("token")):
+            self.close(POLICY_VIOLATION, "Invalid token")
+        else:
+            self.authenticated = True
+            loop.deadlines.pop(self, None)
+            self.send('{"type":"auth_success"}')
+
+    def pause(self) -> None:
+        """Stop reading, so that the client has to wait."""
+        self.reading = False
+        loop.watch(self)
+
+    def resume(self) -> None:
+        """Read on."""
+        self.reading = True
+        loop.watch(self)
+
+    def drop(self) -> None:
+        """Hang up and forget the socket."""
+        if self in loop.websockets:
+            loop.forget(self)
+            self.connection.close()
+
+
+class Loop:
+    """The thread that waits for all websockets of this process; the first of them starts it."""
+
+    def __init__(self):
+        self.websockets: set[Websocket] = set()
+        self.purposes: set[Purpose] = set()
+        self.deadlines: dict[Websocket, float] = {}
+        self.calls: deque[tuple] = deque()
+        self.starting = threading.Lock()
+        self.thread: threading.Thread | None = None
+        self.stopping = False
+
+    def add(self, websocket: Websocket) -> None:
+        """Take over a websocket; starts the thread when there is none."""
+        with self.starting:
+            if self.thread is None:
+                self.selector = selectors.DefaultSelector()
+                self.alarm, self.bell = socket.socketpair()
+                self.alarm.setblocking(False)
+                self.bell.setblocking(False)
+                self.selector.register(self.alarm, selectors.EVENT_READ)
+                self.thread = threading.Thread(target=self.run, name="websockets", daemon=True)
+                self.thread.start()
+        self.call(self.admit, websocket)
+
+    def admit(self, websocket: Websocket) -> None:
+        """Begin to watch a websocket."""
+        self.websockets.add(websocket)
+        self.purposes.add(websocket.purpose)
+        self.watch(websocket)
+        if not websocket.authenticated:
+            self.limit(websocket)
+        if self.stopping:
+            websocket.close(SERVICE_RESTART, "restarting")
+
+    def call(self, function: Callable, *arguments) -> None:
+        """Have a function called in the loop's thread; from any thread."""
+        self.calls.append((function, arguments))
+        with contextlib.suppress(BlockingIOError):  # then it has been rung often enough
+            self.bell.send(b"!")
+
+    def watch(self, websocket: Websocket) -> None:
+        """Wait for what a websocket is interested in now."""
+        known, interest = self.selector.get_map().get(websocket.connection), websocket.interest
+        if known is None and interest:
+            self.selector.register(websocket.connection, interest, websocket)
+        elif known is not None and not interest:
+            self.selector.unregister(websocket.connection)
+        elif known is not None and known.events != interest:
+            self.selector.modify(websocket.connection, interest, websocket)
+
+    def limit(self, websocket: Websocket) -> None:
+        """Drop a websocket that is still in the state it is in when patience ends."""
+        self.deadlines.setdefault(websocket, time.monotonic() + PATIENCE_SECONDS)
+
+    def forget(self, websocket: Websocket) -> None:
+        """Stop watching a websocket."""
+        self.websockets.discard(websocket)
+        self.deadlines.pop(websocket, None)
+        if websocket.interest and websocket.connection in self.selector.get_map():
+            self.selector.unregister(websocket.connection)
+
+    def run(self) -> None:
+        """Wait and act until the process has stopped all websockets."""
+        while not (self.stopping and not self.websockets and not self.calls):
+            for key, events in self.selector.select(1 if self.deadlines else None):
+                try:
+                    self.act(key.data, events)
+                except Exception:
+                    log.exception("a websocket is dropped")
+                    if key.data:
+                        key.data.drop()
+            now = time.monotonic()
+            for websocket in [late for late, deadline in self.deadlines.items() if deadline < now]:
+                websocket.drop()
+
+    def act(self, websocket: Websocket | None, events: int) -> None:
+        """Serve a websocket that is ready, or, for None, make the calls that other threads asked for."""
+        if websocket is None:
+            self.alarm.recv(4096)
+            while self.calls:
+                function, arguments = self.calls.popleft()
+                function(*arguments)
+            return
+        if events & selectors.EVENT_WRITE:
+            websocket.write()
+        if events & selectors.EVENT_READ and websocket in self.websockets:
+            websocket.read()
+
+    def stop(self, seconds: float) -> None:
+        """Make safe what was received and close all websockets so that clients connect anew; takes at most `seconds`."""
+        if self.thread is None:
+            return
+        deadline = time.monotonic() + seconds
+        self.call(self.pause)
+        for purpose in list(self.purposes):
+            purpose.flush(deadline)
+        self.call(self.close)
+        self.thread.join(max(0, min(1, deadline - time.monotonic())))
+
+    def pause(self) -> None:
+        """Read no more from any websocket, and take no new ones."""
+        self.stopping = True
+        for websocket in self.websockets:
+            websocket.pause()
+
+    def close(self) -> None:
+        """Close all websockets. The code is 1012, for clients take 1001 for an end that they need not come back from."""
+        for websocket in list(self.websockets):
+            websocket.purpose = Purpose(receive=lambda websocket, text: None)
+            websocket.resume()
+            websocket.close(SERVICE_RESTART, "restarting")
+
+
+loop = Loop()
+
+
+def auth_string() -> str:
+    """Give the token that clients must bring, or an empty string."""
+    return os.environ.get("PREFECT_SERVER_API_AUTH_STRING", "")
+
+
+def is_authentic(token: object) -> bool:
+    """Tell whether a client's token is the one required, if one is."""
+    return not auth_string() or hmac.compare_digest(str(token or "").encode(), auth_string().encode())
+
+
+class TakenOver(Response):
+    """An answer that gunicorn does not send, because the connection is no longer its own."""
+
+    def __call__(self, environ, start_response):
+        raise StopIteration
+
+
+def accept(purpose: Purpose) -> Response:
+    """Answer the present request by opening its websocket. Raises BadRequest for a faulty or unauthorised handshake."""
+    handshake = WSConnection(ConnectionType.SERVER)
+    headers = [(name.encode(), value.encode()) for name, value in request.headers.items()]
+    try:
+        handshake.initiate_upgrade_connection(headers, request.path)
+        asked = next(handshake.events())
+        speaks_prefect = "prefect" in asked.subprotocols
+        if not speaks_prefect and auth_string():
+            raise BadRequest("The websocket needs the sub-protocol prefect")
+        answer = handshake.send(AcceptConnection(subprotocol="prefect" if speaks_prefect else None))
+    except ProtocolError as error:
+        raise BadRequest(str(error)) from None
+    connection = take_over(request.environ)
+    connection.sendall(answer)
+    connection.setblocking(False)
+    loop.add(Websocket(connection, purpose, authenticated=not speaks_prefect))
+    return TakenOver()
+
+
+def take_over(environ: dict) -> socket.socket:
+    """Take the request's connection away from gunicorn, which is left with a dead one to close.
+
+    gunicorn would otherwise shut the connection down, and for up to two seconds hold up its main thread over it.
+    """
+    given = environ.get("gunicorn.socket")
+    if type(given) is not socket.socket:
+        raise BadRequest("Websockets need gunicorn, with TLS, if any, ended before it")
+    connection = given.dup()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    dead, other_end = socket.socketpair()
+    with dead, other_end:
+        os.dup2(dead.fileno(), given.fileno())
+    return connection

@@ -1,0 +1,70 @@
+-- Task runs as they are read, and changed by hand; what orchestration writes is in task_run_transitions.sql.
+
+-- name: read :json
+-- One task run by id.
+SELECT row_to_json(task_run)::text
+  FROM downbeat.task_run
+ WHERE task_run.id = %(id)s::uuid;
+
+-- name: read_many :json
+-- Task runs by id, in the order of the ids.
+SELECT COALESCE(json_agg(row_to_json(task_run) ORDER BY page.place), '[]')::text
+  FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS page (id, place)
+  JOIN downbeat.task_run ON task_run.id = page.id;
+
+-- name: count :value
+-- How many task runs match.
+SELECT count(*)
+  FROM task_run
+ WHERE {filter};
+
+-- name: page :many
+-- The ids of a page of the task runs that match, in order. Found on the table alone and shown by a second statement, which is
+-- planned once: together they would be planned for every request, and that costs more than the round trip.
+SELECT task_run.id::text
+  FROM task_run
+ WHERE {filter}
+ ORDER BY {sort}
+ LIMIT %(limit)s::int
+OFFSET %(offset)s::bigint;
+
+-- name: paginate :json
+-- As read_many, with the fewer fields that the paginating operation shows.
+SELECT COALESCE(json_agg(row_to_json(shown) ORDER BY page.place), '[]')::text
+  FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS page (id, place)
+  JOIN downbeat.task_run ON task_run.id = page.id
+ CROSS JOIN LATERAL (
+       SELECT task_run.id,
+              task_run.created,
+              task_run.updated,
+              task_run.name,
+              task_run.flow_run_id,
+              task_run.task_key,
+              task_run.state_id,
+              task_run.state,
+              task_run.task_version,
+              task_run.task_inputs,
+              task_run.empirical_policy,
+              task_run.tags,
+              task_run.start_time,
+              task_run.end_time,
+              task_run.total_run_time,
+              task_run.estimated_run_time,
+              task_run.estimated_start_time_delta
+       ) AS shown;
+
+-- name: update :exec
+-- Rename a task run, unless the name is null.
+UPDATE task_run
+   SET name = COALESCE(%(name)s::text, name),
+       updated = now()
+ WHERE id = %(id)s::uuid;
+
+-- name: delete :exec
+-- Delete a task run with all that belongs to it and its logs.
+  WITH logs AS (
+       DELETE FROM log
+        WHERE task_run_id = %(id)s::uuid
+       )
+DELETE FROM task_run
+ WHERE id = %(id)s::uuid;
