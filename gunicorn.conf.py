@@ -13,7 +13,7 @@ worker_class = "gthread"
 threads = int(os.environ.get("DOWNBEAT_THREADS", "8"))
 preload_app = True
 keepalive = 75
-graceful_timeout = 10
+graceful_timeout = int(os.environ.get("DOWNBEAT_STOP_SECONDS", "10"))
 timeout = 60
 
 
@@ -26,8 +26,7 @@ def post_worker_init(worker):
     """Close websockets as soon as the worker is told to stop, while requests in flight are finished."""
 
     def terminate(signal_number, frame):
-        worker.closing = threading.Thread(target=loop.stop, args=(graceful_timeout - 2,))
-        worker.closing.start()
+        threading.Thread(target=loop.stop, args=(graceful_timeout * 0.8,)).start()
         worker.handle_exit(signal_number, frame)
 
     signal.signal(signal.SIGTERM, terminate)
@@ -35,5 +34,5 @@ def post_worker_init(worker):
 
 def worker_exit(server, worker):
     """Wait until what came on websockets is stored, then give the worker's connections back."""
-    loop.stop(graceful_timeout / 2)
+    loop.stop(graceful_timeout * 0.4)
     close_pool()

@@ -10,7 +10,7 @@ the queue is full no more is read, and what clients send waits in the network.
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -38,10 +38,11 @@ RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 2
 
 
 class Received(NamedTuple):
-    """What came on a socket: the text of an event, or a request to confirm what came before."""
+    """What came on a socket: the text of an event, or a request to answer when what came before is stored."""
 
+    websocket: Websocket
     text: str | None = None
-    confirm: Callable[[], None] | None = None
+    answer: Callable[[], None] | None = None
 
 
 class Told(NamedTuple):
@@ -57,6 +58,7 @@ class Recorder:
     def __init__(self):
         self.queue: deque[Received] = deque()
         self.length = self.answers_due = 0
+        self.unstored: Counter[Websocket] = Counter()
         self.busy = self.stopping = False
         self.paused: set[Websocket] = set()
         self.changed = threading.Condition()
@@ -67,14 +69,17 @@ class Recorder:
         if text is None:
             log.warning("an event is rejected: it is too long")
             return
-        self.put(Received(text))
+        self.put(Received(websocket, text))
         if self.length > QUEUE_LENGTH:
             websocket.pause()
             self.paused.add(websocket)
 
     def confirm(self, websocket: Websocket, answer: Callable[[], None]) -> None:
-        """Have `answer` called when everything that is in the queue now is stored."""
-        self.put(Received(confirm=answer))
+        """Have `answer` called when everything that the socket has brought so far is stored."""
+        if self.unstored[websocket]:
+            self.put(Received(websocket, answer=answer))
+        else:
+            answer()
 
     def put(self, received: Received) -> None:
         """Queue what was received and wake the thread when it has a reason to start."""
@@ -83,9 +88,10 @@ class Recorder:
                 self.thread = threading.Thread(target=self.run, name="events", daemon=True)
                 self.thread.start()
             self.queue.append(received)
+            self.unstored[received.websocket] += 1
             self.length += len(received.text or "")
-            self.answers_due += received.confirm is not None
-            if received.confirm or len(self.queue) in (1, BATCH_EVENTS):
+            self.answers_due += received.answer is not None
+            if received.answer or len(self.queue) in (1, BATCH_EVENTS):
                 self.changed.notify_all()
 
     def flush(self, deadline: float) -> None:
@@ -101,12 +107,13 @@ class Recorder:
             batch = self.take()
             store([received.text for received in batch if received.text is not None])
             for received in batch:
-                if received.confirm:
-                    received.confirm()
-            loop.call(self.make_room)
+                if received.answer:
+                    received.answer()
             with self.changed:
+                self.unstored -= Counter(received.websocket for received in batch)
                 self.busy = False
                 self.changed.notify_all()
+            loop.call(self.make_room)
 
     def take(self) -> list[Received]:
         """Wait for something to store, then a little for more, and give the next batch."""
@@ -118,7 +125,7 @@ class Recorder:
             while self.queue and len(batch) < BATCH_EVENTS and length < BATCH_LENGTH:
                 batch.append(self.queue.popleft())
                 length += len(batch[-1].text or "")
-                self.answers_due -= batch[-1].confirm is not None
+                self.answers_due -= batch[-1].answer is not None
             self.length -= length
             self.busy = True
         return batch

@@ -115,7 +115,8 @@ def filter_flow_run_inputs(id: str, prefix: str, limit: int, exclude_keys: list[
 def read_flow_run_input(id: str, key: str) -> Response:
     """Give the value of an input as plain text."""
     with connection() as conn:
-        value = sql.flow_run_inputs.read(conn, flow_run_id=id, key=key)
+        # A key with a NUL is nobody's, and libpq would cut it there.
+        value = None if "\0" in key else sql.flow_run_inputs.read(conn, flow_run_id=id, key=key)
     if value is None:
         raise NotFound("Flow run input")
     return Response(value, content_type="text/plain; charset=utf-8")
@@ -125,7 +126,7 @@ def read_flow_run_input(id: str, key: str) -> Response:
 def delete_flow_run_input(id: str, key: str) -> Response:
     """Delete an input of a flow run."""
     with connection() as conn:
-        deleted = sql.flow_run_inputs.delete(conn, flow_run_id=id, key=key)
+        deleted = "\0" not in key and sql.flow_run_inputs.delete(conn, flow_run_id=id, key=key)
     if not deleted:
         raise NotFound("Flow run input")
     return no_content()

@@ -58,7 +58,8 @@ def count_flows(**criteria: dict) -> Response:
 def read_flow_by_name(name: str) -> Response:
     """Give the flow of a name."""
     with connection() as conn:
-        flow = sql.flows.read_by_name(conn, name=name)
+        # A name with a NUL is nobody's, and libpq would cut it there.
+        flow = None if "\0" in name else sql.flows.read_by_name(conn, name=name)
     if flow is None:
         raise NotFound("Flow")
     return document(flow)

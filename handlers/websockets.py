@@ -130,8 +130,9 @@ class Websocket:
         """Act on an event of the protocol."""
         if isinstance(event, (TextMessage, BytesMessage)):
             self.collect(event)
-        elif isinstance(event, CloseConnection) and self.protocol.state is ConnectionState.CLOSED:
-            self.drop()  # it answers ours
+        elif isinstance(event, CloseConnection) and self.protocol.state is not ConnectionState.REMOTE_CLOSING:
+            self.transmit(event)  # either it answers our close, or it says what is wrong with what came
+            self.drop()
         elif isinstance(event, (Ping, CloseConnection)):
             answer = event.response()
             self.purpose.confirm(self, lambda: loop.call(self.transmit, answer))

@@ -165,6 +165,8 @@ def batch(conn: Connection) -> list[Pending]:
 def flush(conn: Connection) -> None:
     """Send all queued statements in one round trip and wait; raises the first error, the ones behind it did not run."""
     queued, conn.downbeat_batch = batch(conn), []
+    if not queued:
+        return
     pgconn, prepared = conn.pgconn, conn.downbeat_prepared
     if len(queued) == 1 and queued[0].statement.prepared_name in prepared:
         queued[0].rows = checked(pgconn.exec_prepared(queued[0].statement.prepared_name, queued[0].values))

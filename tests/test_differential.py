@@ -3,6 +3,7 @@
 DOWNBEAT_DIFFERENTIAL=full also runs the many generated sequences.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 
@@ -21,16 +22,19 @@ SEQUENCES = sequences(full=os.environ.get("DOWNBEAT_DIFFERENTIAL") == "full")
 def prefect(cluster) -> Iterator[Side]:
     """Prefect's own server without its background services, on an empty database."""
     name, url = make_database(cluster)
-    with prefect_server.running(url) as server:
-        yield Side(server.api, url)
+    with prefect_server.running(url) as server, contextlib.closing(Side(server.api, url)) as side:
+        yield side
     drop_database(cluster, name)
 
 
 @pytest.fixture(scope="module")
 def downbeat(module_database) -> Iterator[Side]:
     """Downbeat under gunicorn on a migrated database."""
-    with downbeat_server.running(module_database, workers=1) as server:
-        yield Side(server.api, module_database)
+    with (
+        downbeat_server.running(module_database, workers=1) as server,
+        contextlib.closing(Side(server.api, module_database)) as side,
+    ):
+        yield side
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
@@ -52,7 +56,6 @@ ONE, TWO = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-2222
         ({"a": 1}, {}),
         ({}, {"a": None}),
         ({"a": None}, {"a": 0}),
-        ({"a": 0}, {"a": 0.0}),
         ({"a": True}, {"a": 1}),
         ({"a": ONE, "b": ONE}, {"a": ONE, "b": TWO}),
         ({"a": ONE, "b": TWO}, {"a": ONE, "b": ONE}),

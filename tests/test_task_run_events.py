@@ -1,7 +1,6 @@
 """Task runs are recorded as the newest of their events tells, whatever the order in which events come."""
 
 import threading
-import time
 from datetime import timedelta
 from itertools import permutations
 from uuid import uuid4
@@ -16,7 +15,7 @@ from schemas.states import NO_DETAILS
 from sql import database as db
 from sql.database import connect, within
 from sql.statement import flush
-from tests.events import START, make_event, make_flow_run, make_life, make_task_run_event
+from tests.events import START, make_event, make_flow_run, make_life, make_task_run_event, wait_for_lock
 
 
 def read(*events):
@@ -198,14 +197,6 @@ def test_an_event_that_tells_of_no_proper_task_run_is_refused(task_run_id, path,
         read(event)
 
 
-def wait_for_lock(conn):
-    """Wait until a session of this database waits for a lock; fails when none comes to."""
-    waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    deadline = time.monotonic() + 20
-    while not conn.execute(waiting).fetchone():
-        assert time.monotonic() < deadline, "no session waits for a lock"
-
-
 def test_two_sessions_that_record_the_same_runs_wait_for_each_other(database, task_run_id):
     other_id = str(uuid4())
     with connect(database) as first, connect(database) as second, connect(database) as watcher:
@@ -242,6 +233,7 @@ def test_recording_waits_for_the_deletion_of_the_flow_run(database, task_run_id)
             told = [read_fields(event, EVENT) for event in make_life(task_run_id, flow_run_id)]
             recording = threading.Thread(target=record, args=([Told(event, read_task_run(event)) for event in told],))
             with within(deleting):
+                flush(deleting)
                 deleting.execute("DELETE FROM flow_run WHERE id = %s", (flow_run_id,))
                 recording.start()
                 wait_for_lock(watcher)

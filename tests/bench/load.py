@@ -59,7 +59,7 @@ def body_is_whole(head: bytes, body: bytes) -> bool:
 
 
 def drive(port: int, conversations: list[Conversation], seconds: float) -> Load:
-    """Go through the conversations, each on a connection of its own, for some seconds."""
+    """Go through the conversations, each on a connection of its own, for some seconds, longer if nothing is answered."""
     latencies, unexpected = [], {}
     with selectors.DefaultSelector() as selector:
         clients = [Client(port, conversation) for conversation in conversations]
@@ -68,7 +68,7 @@ def drive(port: int, conversations: list[Conversation], seconds: float) -> Load:
         cpu, started = time.process_time(), time.perf_counter()
         for client in clients:
             client.send()
-        while time.perf_counter() - started < seconds:
+        while (passed := time.perf_counter() - started) < seconds or (not latencies and passed < 30):
             for key, _ in selector.select(0.1):
                 advance(key.data, latencies, unexpected)
         ended = time.perf_counter()

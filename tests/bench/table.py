@@ -49,7 +49,7 @@ def cells(row: Row, counted: dict) -> tuple[str, ...]:
     theirs, ours = row.measured.get("prefect"), row.measured.get("downbeat")
     ratio = cpu = ""
     if theirs and ours:
-        ratio = goals(ours.rate / theirs.rate, *row.workload.throughput)
+        ratio = goals(ours.rate / max(theirs.rate, 1e-9), *row.workload.throughput)
         spent = [one.server_milliseconds + one.postgres_milliseconds for one in (theirs, ours)]
         cpu = goals(spent[0] / max(spent[1], 1e-9), *row.workload.cpu)
     figures = [counted.get((row.name, server)) for server in row.measured]

@@ -40,6 +40,10 @@ class Side:
         self.address = urlsplit(api)
         self.connection = http.client.HTTPConnection(self.address.hostname, self.address.port, timeout=30)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
     def begin(self, started: datetime.datetime) -> None:
         """Forget the sequence before; `started` is what `{now+0}` means in the one that begins."""
         self.unique = uuid.uuid4().hex[:12]

@@ -89,7 +89,7 @@ def task_walk(choice: random.Random) -> list[Step]:
             details["scheduled_time"] = choice.choice(("{now-60}", "{now+600}"))
         if choice.random() < 0.2:
             details["cache_key"] = "cache-{unique}"
-        steps.append(propose_for_task(type, name, choice.random() < 0.25, data=choice.choice((None, "x")), **details))
+        steps.append(propose_for_task(type, name, choice.random() < 0.25, data=choice.choice((None, RESULT)), **details))
         if choice.random() < 0.15:
             steps.append(propose(*choice.choice(STATES), force=True))
     return [*IN_A_RUN, *after_each(steps, read_task())]

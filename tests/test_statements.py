@@ -1,0 +1,62 @@
+"""Every statement and every fragment is one that PostgreSQL accepts, on the schema that the migrations make."""
+
+import pytest
+
+from sql import STATEMENTS
+from sql.filters import FRAGMENTS, compose, gather
+from sql.statement import SHAPES, Statement, number_parameters
+
+ALL = [statement for file in STATEMENTS.values() for statement in file.values()]
+TABLES = {resource: resource.removesuffix("s") for resource in FRAGMENTS}
+CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT")
+
+
+def prepare(conn, text: str) -> None:
+    """Have PostgreSQL parse and check a statement."""
+    numbered, _ = number_parameters(text)
+    result = conn.pgconn.prepare(b"", numbered)
+    assert not result.error_message, f"{result.error_message.decode()}\n{text}"
+
+
+@pytest.mark.parametrize("statement", ALL, ids=lambda statement: statement.name)
+def test_a_statement_is_accepted(conn, statement: Statement):
+    if statement.text.startswith(CONTROL):
+        return
+    resource = statement.name.partition(".")[0]
+    for order in FRAGMENTS.get(resource, {}).get("sort", {}).values() or ["1"]:
+        prepare(conn, statement.text.replace("{filter}", "TRUE").replace("{sort}", order))
+
+
+@pytest.mark.parametrize("statement", ALL, ids=lambda statement: statement.name)
+def test_a_statement_says_what_it_does(statement: Statement):
+    assert statement.prose.endswith("."), "a sentence stands above each statement"
+    assert statement.shape in SHAPES
+    assert "SELECT *" not in statement.text
+
+
+@pytest.mark.parametrize(
+    ("resource", "name"), [(resource, name) for resource in FRAGMENTS for name in FRAGMENTS[resource]["predicate"]]
+)
+def test_a_predicate_is_accepted(conn, resource, name):
+    text = FRAGMENTS[resource]["predicate"][name]
+    prepare(conn, f"SELECT FROM {TABLES[resource]} WHERE ({text}) AND NOT ({text})")
+
+
+@pytest.mark.parametrize(
+    ("resource", "other"),
+    [(resource, other) for resource in FRAGMENTS for kind in ("via", "through") for other in FRAGMENTS[resource][kind]],
+)
+def test_a_way_to_another_resource_is_accepted(conn, resource, other):
+    assert not (other in FRAGMENTS[resource]["via"] and other in FRAGMENTS[resource]["through"])
+    prepare(conn, f"SELECT FROM {TABLES[resource]} WHERE {gather(resource, {other: {}}, {})}")
+
+
+@pytest.mark.parametrize("resource", FRAGMENTS)
+def test_all_ways_together_are_accepted(conn, resource):
+    ways = [*FRAGMENTS[resource]["via"], *FRAGMENTS[resource]["through"], resource]
+    prepare(conn, f"SELECT FROM {TABLES[resource]} WHERE {compose(resource, **{way: {} for way in ways}).text}")
+
+
+def test_a_parameter_without_a_cast_is_refused():
+    with pytest.raises(ValueError, match="parameter id needs a cast"):
+        Statement("flows.broken", "one", "SELECT %(id)s")

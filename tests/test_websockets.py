@@ -1,0 +1,215 @@
+"""The websocket /api/events/in of a real server, as clients meet it."""
+
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import orjson
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect as connect_websocket
+
+from sql.database import connect
+from tests import downbeat_server
+from tests.events import make_event, make_life, wait_for_lock
+
+AUTH = '{"type":"auth","token":null}'
+
+
+@pytest.fixture(scope="module")
+def server(module_database):
+    """A server with one process, so that all sockets share one loop."""
+    with downbeat_server.running(module_database, workers=1) as server:
+        yield server
+
+
+@pytest.fixture
+def stored(module_database):
+    """A connection that sees what the server committed."""
+    with connect(module_database) as conn:
+        yield conn
+
+
+def open_socket(server, token=None, **options):
+    """Open the socket that events go into, with the handshake done."""
+    address = server.api.replace("http", "ws") + "/events/in"
+    websocket = connect_websocket(address, subprotocols=["prefect"], **options)
+    websocket.send(orjson.dumps({"type": "auth", "token": token}).decode())
+    assert orjson.loads(websocket.recv(10)) == {"type": "auth_success"}
+    return websocket
+
+
+def send(websocket, *events):
+    """Send events, one to a message."""
+    for event in events:
+        websocket.send(orjson.dumps(event).decode())
+
+
+def count_events(conn, *events):
+    """Count how many of the events are stored."""
+    ids = [event["id"] for event in events]
+    return conn.execute("SELECT count(*) FROM events WHERE id = ANY (%s::uuid[])", (ids,)).fetchone()[0]
+
+
+def test_a_pong_means_that_what_came_before_it_is_stored(server, stored):
+    with open_socket(server) as websocket:
+        for size in (1, 7, 1200):
+            events = [make_event() for _ in range(size)]
+            send(websocket, *events)
+            assert websocket.ping().wait(20)
+            assert count_events(stored, *events) == size
+
+
+def test_no_pong_comes_before_the_database_has_answered(server, stored, module_database):
+    with open_socket(server) as websocket, connect(module_database) as locking:
+        event = make_event()
+        with locking.transaction():
+            locking.execute("LOCK TABLE events IN EXCLUSIVE MODE")
+            send(websocket, event)
+            pong = websocket.ping()
+            wait_for_lock(stored)
+            with open_socket(server) as other:  # sockets that have nothing to wait for do not wait
+                assert other.ping().wait(20)
+            assert not pong.is_set()
+        assert pong.wait(20)
+        assert count_events(stored, event) == 1
+
+
+def test_a_clean_close_means_that_everything_is_stored(server, stored):
+    events = [make_event() for _ in range(300)]
+    with open_socket(server) as websocket:
+        send(websocket, *events)
+    assert count_events(stored, *events) == 300
+
+
+def test_events_are_stored_without_being_asked_after(server, stored):
+    event = make_event()
+    with open_socket(server) as websocket:
+        send(websocket, event)
+        deadline = time.monotonic() + 20
+        while not count_events(stored, event):
+            assert time.monotonic() < deadline
+
+
+def test_a_poisoned_message_does_not_stop_the_stream(server, stored):
+    before, after = make_event(), make_event()
+    with open_socket(server) as websocket:
+        send(websocket, before)
+        for poison in ("{", "null", orjson.dumps(make_event(payload={"a": "\0"})).decode(), "x" * 1_600_000):
+            websocket.send(poison)
+        send(websocket, {"id": "no event"}, after)
+        assert websocket.ping().wait(20)
+    assert count_events(stored, before, after) == 2
+
+
+def test_messages_may_come_in_parts_and_as_bytes(server, stored):
+    whole, parts = make_event(), make_event()
+    with open_socket(server) as websocket:
+        websocket.send(orjson.dumps(whole))
+        text = orjson.dumps(parts).decode()
+        websocket.send(iter([text[:10], text[10:50], text[50:]]))
+        assert websocket.ping().wait(20)
+    assert count_events(stored, whole, parts) == 2
+
+
+def test_many_sockets_record_one_flow_run_at_once(server, stored):
+    lives = [make_life(f"00000000-0000-4000-8000-{number:012}") for number in range(40)]
+    events = [event for life in lives for event in life]
+
+    def tell(shift):
+        with open_socket(server) as websocket:
+            send(websocket, *events[shift:], *events[:shift])
+            assert websocket.ping().wait(30)
+
+    with ThreadPoolExecutor(8) as clients:
+        list(clients.map(tell, range(0, 120, 15)))
+    assert count_events(stored, *events) == 120
+    completed = "SELECT count(*) FROM task_run WHERE state_name = 'Completed' AND id::text LIKE '00000000-0000-4000-8000-%'"
+    assert stored.execute(completed).fetchone() == (40,)
+
+
+def test_compression_is_declined(server):
+    with open_socket(server, compression="deflate") as websocket:
+        assert "Sec-WebSocket-Extensions" not in websocket.response.headers
+        assert websocket.subprotocol == "prefect"
+
+
+@pytest.mark.parametrize("message", ["{", "null", '{"type":"filter"}', AUTH.replace("auth", "hello")])
+def test_the_first_message_must_be_the_auth_message(server, message):
+    address = server.api.replace("http", "ws") + "/events/in"
+    with connect_websocket(address, subprotocols=["prefect"]) as websocket:
+        websocket.send(message)
+        with pytest.raises(ConnectionClosed) as closed:
+            websocket.recv(10)
+    assert closed.value.rcvd.code == 1008
+
+
+def test_clients_of_old_need_no_sub_protocol(server, stored):
+    event = make_event()
+    with connect_websocket(server.api.replace("http", "ws") + "/events/in") as websocket:
+        send(websocket, event)
+        assert websocket.ping().wait(20)
+    assert count_events(stored, event) == 1
+
+
+def test_a_handshake_that_is_none_is_a_400(server):
+    host, port = server.api.removeprefix("http://").removesuffix("/api").split(":")
+    with socket.create_connection((host, int(port))) as raw:
+        raw.sendall(b"GET /api/events/in HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        assert raw.recv(100).startswith(b"HTTP/1.1 400")
+
+
+def test_a_client_that_breaks_the_protocol_is_told_so(server):
+    with open_socket(server) as websocket:
+        websocket.socket.sendall(b"\x81\x02hi")  # a client has to mask what it sends
+        with pytest.raises(ConnectionClosed) as closed:
+            websocket.recv(10)
+    assert closed.value.rcvd.code == 1002
+
+
+def test_two_hundred_sockets_hold_no_thread_of_the_server(server):
+    sockets = [open_socket(server, ping_interval=None, close_timeout=0.1) for _ in range(200)]
+    with open(f"/proc/{server.process.pid}/task/{server.process.pid}/children") as children:
+        worker = children.read().split()[0]
+    with open(f"/proc/{worker}/status") as status:
+        threads = next(int(line.split()[1]) for line in status if line.startswith("Threads:"))
+    assert threads < 30
+    for websocket in sockets:
+        websocket.close()
+
+
+def test_with_an_auth_string_only_the_right_token_opens_the_socket(module_database):
+    with downbeat_server.running(module_database, workers=1, PREFECT_SERVER_API_AUTH_STRING="admin:pass") as server:
+        address = server.api.replace("http", "ws") + "/events/in"
+        open_socket(server, token="admin:pass").close()
+        for token in (None, "", "admin:wrong", 1, "pässwörd"):
+            with pytest.raises(ConnectionClosed) as closed:
+                open_socket(server, token=token)
+            assert closed.value.rcvd.code == 1008
+        with pytest.raises(InvalidStatus):
+            connect_websocket(address)
+
+
+def test_a_full_queue_makes_clients_wait_instead_of_filling_memory(server, stored, module_database):
+    events = [make_event(payload={"text": "x" * 1_000_000}) for _ in range(90)]
+    sent = []
+
+    def send_all():
+        for event in events:
+            send(websocket, event)
+            sent.append(event)
+
+    with open_socket(server, close_timeout=30) as websocket, connect(module_database) as locking:
+        with locking.transaction():
+            locking.execute("LOCK TABLE events IN EXCLUSIVE MODE")
+            sender = threading.Thread(target=send_all)
+            sender.start()
+            sizes = [-1, 0]
+            while sizes[-1] != sizes[-2]:
+                sender.join(1)
+                sizes.append(len(sent))
+            assert len(sent) < 60
+        sender.join()
+        assert websocket.ping().wait(30)
+    assert count_events(stored, *events) == 90
