@@ -5,7 +5,6 @@ Timeouts and the time zone are start-up options of each connection, not SETs, so
 """
 
 import os
-import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,11 +17,11 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool
 
 import sql
-from sql.statement import flush
+from sql.statement import flush, wire
 
 SESSION = (
-    "-c search_path=public -c timezone=UTC -c statement_timeout=60s -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s"
-    " -c datestyle=ISO -c intervalstyle=postgres"
+    "-c search_path=public -c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c statement_timeout=60s"
+    " -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s"
 )
 
 pool: ConnectionPool | None = None
@@ -44,7 +43,6 @@ def conninfo(url: str) -> str:
 def configure(conn: Connection) -> None:
     """Prepare a new connection: each statement is a transaction unless one is opened; JSON is read by orjson."""
     conn.autocommit = True
-    conn.downbeat_batch, conn.downbeat_prepared = [], set()
     conn.prepare_threshold = None if os.environ.get("DATABASE_PREPARE", "on") == "off" else 0
     set_json_loads(orjson.loads, conn)
 
@@ -58,9 +56,7 @@ def connect(url: str) -> Connection:
 
 def check(conn: Connection) -> None:
     """Refuse a connection whose server has hung up: an idle socket has something to read only then."""
-    idle = select.poll()
-    idle.register(conn.pgconn.socket, select.POLLIN)
-    if idle.poll(0):
+    if wire(conn).ready.poll(0):
         conn.close()
         raise errors.OperationalError("the server closed the connection")
 
@@ -86,8 +82,7 @@ def connection() -> Iterator[Connection]:
     with pool.connection() as conn:
         try:
             yield conn
-            if conn.downbeat_batch:
-                flush(conn)
+            flush(conn)
         except errors.ReadOnlySqlTransaction:
             conn.close()  # what was the primary has become a standby; the next connection finds the new one
             raise
@@ -111,7 +106,7 @@ def within(conn: Connection) -> Iterator[None]:
         yield
         sql.transactions.commit(conn)
     except BaseException:
-        conn.downbeat_batch.clear()
+        wire(conn).batch.clear()
         if not conn.closed and conn.pgconn.transaction_status != TransactionStatus.IDLE:
             sql.transactions.rollback(conn)
         raise

@@ -106,6 +106,7 @@ class Statement:
         self.prepared_name = name.encode()
         self.composed = "{filter}" in text or "{sort}" in text
         self.numbered = None if self.composed else number_parameters(text)
+        self.columns: list[str] | None = None
 
     def __call__(self, conn: Connection, **parameters: Any) -> Any:
         """Run the statement and wait for its result. Raises TypeError for missing or unexpected parameters."""
@@ -121,7 +122,7 @@ class Statement:
         if len(parameters) > len(order):
             raise TypeError(f"{self.name} has no parameter {parameters.keys() - {name for name, _ in order}}")
         pending = Pending(self, conn, text, values)
-        batch(conn).append(pending)
+        wire(conn).batch.append(pending)
         return pending
 
     def assemble(self, parameters: dict[str, Any]) -> tuple[bytes, tuple]:
@@ -143,39 +144,53 @@ class Statement:
             return [] if self.shape == "many" else None
         if self.shape == "json":
             return rows.get_value(0, 0)
-        transformer = Transformer(conn)
-        transformer.set_pgresult(rows)
+        loader = wire(conn).loader
+        loader.set_pgresult(rows)
         if self.shape == "value":
-            return transformer.load_row(0, tuple)[0]
-        names = [rows.fname(column).decode() for column in range(rows.nfields)]
+            return loader.load_row(0, tuple)[0]
+        if self.columns is None:
+            self.columns = [rows.fname(column).decode() for column in range(rows.nfields)]
         if self.shape == "one":
-            return dict(zip(names, transformer.load_row(0, tuple), strict=True))
-        return [dict(zip(names, row, strict=True)) for row in transformer.load_rows(0, rows.ntuples, tuple)]
+            return dict(zip(self.columns, loader.load_row(0, tuple), strict=True))
+        return [dict(zip(self.columns, row, strict=True)) for row in loader.load_rows(0, rows.ntuples, tuple)]
 
 
-def batch(conn: Connection) -> list[Pending]:
-    """Give the statements queued on a connection. They are kept on it, as are the names that it has prepared."""
+class Wire:
+    """What a connection keeps for its statements: those queued, the names of those prepared, and its loaders of results."""
+
+    __slots__ = ("batch", "loader", "prepared", "ready")
+
+    def __init__(self, conn: Connection):
+        self.batch: list[Pending] = []
+        self.prepared: set[bytes] = set()
+        self.loader = Transformer(conn)
+        self.ready = select.poll()
+        self.ready.register(conn.pgconn.socket, select.POLLIN)
+
+
+def wire(conn: Connection) -> Wire:
+    """Give what a connection keeps, made at its first use."""
     try:
-        return conn.downbeat_batch
+        return conn.downbeat_wire
     except AttributeError:
-        conn.downbeat_batch, conn.downbeat_prepared = [], set()
-        return conn.downbeat_batch
+        conn.downbeat_wire = Wire(conn)
+        return conn.downbeat_wire
 
 
 def flush(conn: Connection) -> None:
     """Send all queued statements in one round trip and wait; raises the first error, the ones behind it did not run."""
-    queued, conn.downbeat_batch = batch(conn), []
+    line, pgconn = wire(conn), conn.pgconn
+    queued, line.batch = line.batch, []
     if not queued:
         return
-    pgconn, prepared = conn.pgconn, conn.downbeat_prepared
-    if len(queued) == 1 and queued[0].statement.prepared_name in prepared:
+    if len(queued) == 1 and queued[0].statement.prepared_name in line.prepared:
         queued[0].rows = checked(pgconn.exec_prepared(queued[0].statement.prepared_name, queued[0].values))
         return
     try:
         pgconn.enter_pipeline_mode()
-        preparing = [dispatch(conn, pending) for pending in queued]
+        preparing = [dispatch(pgconn, line, pending, conn.prepare_threshold is not None) for pending in queued]
         pgconn.pipeline_sync()
-        results = [(take(pgconn) if prepares else None, take(pgconn)) for prepares in preparing]
+        results = [(take(pgconn, line) if prepares else None, take(pgconn, line)) for prepares in preparing]
         pgconn.get_result()
         pgconn.exit_pipeline_mode()
     except BaseException:
@@ -184,36 +199,31 @@ def flush(conn: Connection) -> None:
     for pending, (preparation, rows) in zip(queued, results, strict=True):
         if preparation is not None:
             checked(preparation)
-            prepared.add(pending.statement.prepared_name)
+            line.prepared.add(pending.statement.prepared_name)
         pending.rows = checked(rows)
 
 
-def dispatch(conn: Connection, pending: Pending) -> bool:
+def dispatch(pgconn: PGconn, line: Wire, pending: Pending, may_prepare: bool) -> bool:
     """Put one statement into the pipeline; true if a PREPARE went before it."""
-    pgconn, statement = conn.pgconn, pending.statement
-    if statement.composed or conn.prepare_threshold is None:
+    name = pending.statement.prepared_name
+    if pending.statement.composed or not may_prepare:
         pgconn.send_query_params(pending.text, pending.values)
         return False
-    prepares = statement.prepared_name not in conn.downbeat_prepared
+    prepares = name not in line.prepared
     if prepares:
-        pgconn.send_prepare(statement.prepared_name, pending.text)
-    pgconn.send_query_prepared(statement.prepared_name, pending.values)
+        pgconn.send_prepare(name, pending.text)
+    pgconn.send_query_prepared(name, pending.values)
     return prepares
 
 
-def wait(pgconn: PGconn) -> None:
-    """Wait for a result without holding the interpreter's lock, which psycopg's get_result keeps while it waits."""
-    if pgconn.is_busy():
-        answer = select.poll()
-        answer.register(pgconn.socket, select.POLLIN)
-        while pgconn.is_busy():
-            answer.poll()
-            pgconn.consume_input()
+def take(pgconn: PGconn, line: Wire) -> PGresult:
+    """Take one statement's result, and the None that ends it, out of a pipeline.
 
-
-def take(pgconn: PGconn) -> PGresult:
-    """Take one statement's result, and the None that ends it, out of a pipeline."""
-    wait(pgconn)
+    It is waited for without holding the interpreter's lock, which psycopg's get_result keeps while it waits.
+    """
+    while pgconn.is_busy():
+        line.ready.poll()
+        pgconn.consume_input()
     rows = pgconn.get_result()
     if rows is None:
         raise errors.OperationalError("the connection to PostgreSQL was lost")

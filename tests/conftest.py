@@ -12,11 +12,12 @@ from collections.abc import Iterator
 import pytest
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
-from sql.migrate import migrate
 
 import sql
 from sql import database as db
 from sql.database import connect
+from sql.migrate import migrate
+from sql.statement import wire
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +78,7 @@ def conn(module_database) -> Iterator[Connection]:
     with connect(module_database) as conn:
         sql.transactions.begin(conn)
         yield conn
-        conn.downbeat_batch.clear()
+        wire(conn).batch.clear()
         sql.transactions.rollback(conn)
 
 
