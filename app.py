@@ -1,9 +1,9 @@
 """The application and its command line.
 
-    python app.py serve      migrate, then serve under gunicorn; without DATABASE_URL on an embedded PostgreSQL
-    python app.py migrate    bring the database of DATABASE_URL up to date; adopts one that Prefect 3.8.3 made
-    python app.py tune       in an adopted database: swap Prefect's indexes for ours
-    python app.py handback   give the database back to Prefect: its indexes, by their names
+python app.py serve      migrate, then serve under gunicorn; without DATABASE_URL on an embedded PostgreSQL
+python app.py migrate    bring the database of DATABASE_URL up to date; adopts one that Prefect 3.8.3 made
+python app.py tune       in an adopted database: swap Prefect's indexes for ours
+python app.py handback   give the database back to Prefect: its indexes, by their names
 """
 
 import os
@@ -14,14 +14,14 @@ from flask import Flask
 import sql.migrate
 from handlers import BLUEPRINTS
 from handlers.csrf_token import register_checks
-from handlers.http import IdConverter, register_errors
+from handlers.http import IdConverter, TextConverter, register_errors
 from sql import postgres
 
 
 def create_app() -> Flask:
     """Build the application. Who runs it opens the pool of connections: gunicorn.conf.py, or a test."""
     app = Flask("downbeat", static_folder=None)
-    app.url_map.converters["id"] = IdConverter
+    app.url_map.converters.update(id=IdConverter, default=TextConverter, string=TextConverter)
     register_errors(app)
     register_checks(app)
     for blueprint in BLUEPRINTS:

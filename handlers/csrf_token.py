@@ -48,7 +48,6 @@ def register_checks(app: Flask) -> None:
         app.before_request(lambda: check_authorization(credentials))
     if settings.read("server.api.csrf_protection_enabled"):
         app.before_request(check_csrf_token)
-    app.before_request(check_path)
     app.before_request(check_version)
 
 
@@ -82,11 +81,6 @@ def check_csrf_token() -> Response | None:
     response = answer({"detail": "Invalid CSRF token or client identifier."}, 403)
     response.headers["Access-Control-Allow-Origin"] = "*"
     return response
-
-
-def check_path() -> Response | None:
-    """Know no path with a NUL character (404): PostgreSQL's texts have none, and libpq takes what comes before it for all."""
-    return answer({"detail": "Not Found"}, 404) if "\0" in request.path else None
 
 
 def check_version() -> Response | None:

@@ -12,7 +12,7 @@ from marshmallow import Schema, ValidationError
 from psycopg import errors
 from psycopg_pool import PoolTimeout
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import BaseConverter, UnicodeConverter
 
 from handlers.errors import BadRequest, Conflict, Invalid, NotFound
 from schemas.fields import Arguments
@@ -20,7 +20,14 @@ from schemas.fields import Arguments
 log = logging.getLogger("downbeat.http")
 
 MAX_BODY_BYTES = int(os.environ.get("DOWNBEAT_MAX_BODY_BYTES", 64 * 1024 * 1024))
+MAX_NESTING = 200  # orjson writes 254 levels, and what is stored is wrapped in a few
 RETRYABLE = (errors.OperationalError, errors.ReadOnlySqlTransaction, PoolTimeout)
+
+
+class TextConverter(UnicodeConverter):
+    """Text in a path, of which nothing stored can have the NUL character."""
+
+    regex = r"[^/\x00]+"
 
 
 class IdConverter(BaseConverter):
@@ -74,10 +81,26 @@ def read_body() -> Any:
     except orjson.JSONDecodeError as error:
         problem = {"type": "json_invalid", "loc": ["body", error.pos], "msg": f"JSON decode error: {error.msg}", "input": {}}
         raise Invalid([problem], raw.decode(errors="replace")) from None
+    if raw.count(b"[") + raw.count(b"{") > MAX_NESTING and is_nested_too_deeply(content):
+        problem = {"type": "value_error", "loc": ["body"], "msg": f"must not be nested deeper than {MAX_NESTING}", "input": None}
+        raise Invalid([problem])
     if b"\\u0000" in raw and (path := next(find_nul(content), None)) is not None:
         problem = {"type": "value_error", "loc": ["body", *path], "msg": "must not contain the NUL character", "input": None}
         raise Invalid([problem])
     return content
+
+
+def is_nested_too_deeply(content: Any) -> bool:
+    """Tell whether a JSON value is nested deeper than orjson and PostgreSQL take it when it is stored or shown again."""
+    level = [content] if isinstance(content, (dict, list)) else []
+    for _ in range(MAX_NESTING):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+    return bool(level)
 
 
 def find_nul(value: Any, path: tuple = ()) -> Iterator[tuple]:

@@ -46,7 +46,7 @@ def post_flow_runs_set_state(state: dict, force: bool, limit: int, flow_runs: di
     """Propose a state for each run that matches, each in a transaction of its own, and tell what became of it."""
     chosen = compose("flow_runs", flow_runs=flow_runs)
     with connection() as conn:
-        ids = sql.flow_runs.filter_ids(conn, filter=chosen, sort=sort_by("flow_runs", "ID_DESC"), limit=limit)
+        ids = sql.flow_runs.page(conn, filter=chosen, sort=sort_by("flow_runs", "ID_DESC"), limit=limit, offset=0)
     results = []
     for id in ids:
         with transaction() as conn:

@@ -248,14 +248,18 @@ class Loop:
         """Wait and act until the process has stopped all websockets."""
         while not (self.stopping and not self.websockets and not self.calls):
             for key, events in self.selector.select(1 if self.deadlines else None):
-                try:
-                    self.act(key.data, events)
-                except Exception:
-                    log.exception("a websocket is dropped")
-                    if key.data:
-                        key.data.drop()
+                self.protect(key.data, self.act, key.data, events)
             now = time.monotonic()
             for websocket in [late for late, deadline in self.deadlines.items() if deadline < now]:
+                websocket.drop()
+
+    def protect(self, websocket: Websocket | None, function: Callable, *arguments) -> None:
+        """Call a function; an error costs the websocket that it is about, and no other."""
+        try:
+            function(*arguments)
+        except Exception:
+            log.exception("an error on a websocket")
+            if websocket:
                 websocket.drop()
 
     def act(self, websocket: Websocket | None, events: int) -> None:
@@ -264,7 +268,7 @@ class Loop:
             self.alarm.recv(4096)
             while self.calls:
                 function, arguments = self.calls.popleft()
-                function(*arguments)
+                self.protect(None, function, *arguments)
             return
         if events & selectors.EVENT_WRITE:
             websocket.write()

@@ -85,7 +85,7 @@ def parse_time(value: Any) -> datetime:
 
 
 class Integer(fields.Integer):
-    """A whole number that fits PostgreSQL's integer; booleans are not numbers."""
+    """A whole number that fits PostgreSQL's integer; 5.0 is one, true is none."""
 
     def __init__(self, minimum: int = -(2**31), maximum: int = 2**31 - 1, **kwargs: Any):
         super().__init__(strict=True, validate=validate.Range(minimum, maximum), **kwargs)
@@ -93,7 +93,7 @@ class Integer(fields.Integer):
     def _validated(self, value: Any) -> int:
         if isinstance(value, bool):
             raise self.make_error("invalid", input=value)
-        return super()._validated(value)
+        return super()._validated(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 class Document(fields.Field):

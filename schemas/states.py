@@ -21,7 +21,7 @@ def read_id(value: Any) -> str:
 
 def read_time(value: Any) -> str:
     """Give a time in UTC, as it is stored in JSON."""
-    return parse_time(value).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return parse_time(value).isoformat().replace("+00:00", "Z")
 
 
 def read_text(value: Any) -> str:

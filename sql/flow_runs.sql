@@ -36,14 +36,6 @@ SELECT flow_run.id::text
  LIMIT %(limit)s::int
 OFFSET %(offset)s::bigint;
 
--- name: filter_ids :many
--- The ids of a page of the flow runs that match, in order.
-SELECT flow_run.id
-  FROM flow_run
- WHERE {filter}
- ORDER BY {sort}
- LIMIT %(limit)s::int;
-
 -- name: update :exec
 -- Replace the fields that are among the changes.
 UPDATE flow_run

@@ -1,6 +1,6 @@
-"""Flows that the real Prefect client runs in a process of its own: `python tests/client_flows.py <flow> [marker]`.
+"""What people do with the real Prefect client, each in a process of its own: `python tests/client_flows.py <what> [with]`.
 
-The flow's outcome is printed as a line of JSON. `marker` is a file that a flow makes to say how far it has come.
+The outcome is printed as a line of JSON. `with` is a file in which a flow notes how far it has come, or a flow run's id.
 """
 
 import json
@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_run_logger, pause_flow_run, suspend_flow_run, task
+from prefect import flow, get_run_logger, pause_flow_run, resume_flow_run, suspend_flow_run, task
 from prefect.cache_policies import INPUTS
 from prefect.input import RunInput
 
-MARKER = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+NOTES = Path(sys.argv[2] if len(sys.argv) > 2 else "notes")
 
 
 class Approval(RunInput):
@@ -73,12 +73,12 @@ def ask() -> dict[str, Any]:
 @flow(name="retried", retries=2, retry_delay_seconds=0)
 def retried() -> int:
     """Fail twice, then succeed."""
-    attempts = MARKER.read_text() if MARKER.exists() else ""
-    MARKER.write_text(attempts + "x")
+    attempt = len(NOTES.read_text()) + 1 if NOTES.exists() else 1
+    NOTES.write_text("x" * attempt)
     double(1)
-    if len(attempts) < 2:
-        raise ValueError(f"attempt {len(attempts) + 1}")
-    return len(attempts) + 1
+    if attempt < 3:
+        raise ValueError(f"attempt {attempt}")
+    return attempt
 
 
 @flow(name="failing")
@@ -107,21 +107,35 @@ def suspending() -> None:
 
 @flow(name="endless")
 def endless() -> None:
-    """Say that the run has begun and wait to be killed."""
-    double(1)
-    MARKER.touch()
+    """Note that the run has begun and wait to be killed."""
+    NOTES.touch()
     time.sleep(600)
 
 
-def main(name: str) -> None:
-    """Run a flow, or delay a task, and print what came of it."""
-    if name == "delay":
-        print(json.dumps({"task_run_id": str(double.delay(7).task_run_id)}))
-        return
+def run(name: str) -> dict[str, Any]:
+    """Run a flow and give what came of it."""
     state = globals()[name](*([20] if name == "everything" else []), return_state=True)
-    outcome = {"state": state.name, "message": state.message, "flow_run_id": str(state.state_details.flow_run_id)}
-    print(json.dumps(outcome | {"result": state.result(raise_on_failure=False) if state.is_completed() else None}))
+    result = state.result(raise_on_failure=False) if state.is_completed() else None
+    return {"state": state.name, "message": state.message, "id": str(state.state_details.flow_run_id), "result": result}
+
+
+def delay() -> dict[str, Any]:
+    """Leave a task to a task worker."""
+    return {"id": str(double.delay(7).task_run_id)}
+
+
+def resume(flow_run_id: str) -> dict[str, Any]:
+    """Resume a flow run: without its input, with a wrong one, with the right one, and once more; give the errors."""
+    errors = []
+    for run_input in (None, {"approved": "perhaps"}, {"approved": True, "reason": "looks good"}, {"approved": True}):
+        try:
+            resume_flow_run(flow_run_id, run_input=run_input)
+            errors.append(None)
+        except Exception as error:
+            errors.append(f"{type(error).__name__}: {error}")
+    return {"errors": errors}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    what = sys.argv[1]
+    print(json.dumps(delay() if what == "delay" else resume(sys.argv[2]) if what == "resume" else run(what)))

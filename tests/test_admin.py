@@ -1,5 +1,8 @@
 """What every client asks: whether the server is well, which version it is, its settings and default storage."""
 
+import re
+from pathlib import Path
+
 import pytest
 from psycopg.conninfo import make_conninfo
 
@@ -171,3 +174,19 @@ def test_names_the_variable_whose_text_does_not_fit(monkeypatch, name, path, tex
     monkeypatch.setenv(name, text)
     with pytest.raises(ValueError, match=f"{name} is '{text}'"):
         settings.read(path)
+
+
+def test_the_readme_lists_the_variables_that_have_an_effect():
+    root = Path(__file__).parent.parent
+    sources = [
+        root / "app.py",
+        root / "gunicorn.conf.py",
+        *(p for f in ("handlers", "schemas", "sql") for p in root.glob(f"{f}/**/*.py")),
+    ]
+    text = "".join(path.read_text() for path in sources)
+    names = set(re.findall(r'environ(?:\.get\(|\[)"(\w+)"', text)) - {"XDG_DATA_HOME"}
+    paths = re.findall(r'settings\.(?:read|seconds)\("([\w.]+)"\)', text)
+    listed = set(re.findall(r"^\| `(\w+)` \|", (root / "README.md").read_text(), re.MULTILINE))
+    effective = [settings.variables(path) for path in paths]
+    assert listed == names | {name for variables in effective for name in variables if name in listed}
+    assert all(listed.intersection(variables) for variables in effective)

@@ -71,6 +71,7 @@ def test_what_a_client_sends_is_in_the_parameters_only():
 def test_nothing_given_restricts_nothing():
     assert compose("flows").text == "TRUE"
     assert compose("flows", flows=None, flow_runs=None).text == "TRUE"
+    assert "EXISTS" in compose("flows", flow_runs={}).text
 
 
 class Runs:

@@ -74,15 +74,19 @@ def test_a_stop_finishes_the_request_in_flight(database, stored):
 
 
 def test_a_stop_is_bounded_when_the_database_does_not_answer(database, stored):
-    with downbeat_server.running(database, workers=1, DOWNBEAT_STOP_SECONDS="2") as server, connect(database) as locking:
-        with locking.transaction(), open_socket(server, close_timeout=0.1) as websocket:
-            locking.execute("LOCK TABLE events IN EXCLUSIVE MODE")
-            send(websocket, make_event())
-            pong = websocket.ping()
-            wait_for_lock(stored)
-            server.process.terminate()
-            server.process.wait(30)
-            assert not pong.is_set()
+    with (
+        downbeat_server.running(database, workers=1, DOWNBEAT_STOP_SECONDS="2") as server,
+        connect(database) as locking,
+        locking.transaction(),
+        open_socket(server, close_timeout=0.1) as websocket,
+    ):
+        locking.execute("LOCK TABLE events IN EXCLUSIVE MODE")
+        send(websocket, make_event())
+        pong = websocket.ping()
+        wait_for_lock(stored)
+        server.process.terminate()
+        server.process.wait(30)
+        assert not pong.is_set()
 
 
 def test_after_a_kill_nothing_is_half_written_and_what_is_sent_again_is_stored_once(database, stored):

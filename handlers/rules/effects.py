@@ -26,7 +26,6 @@ from handlers.rules.transition import (
 )
 from sql.ids import uuid7
 
-
 ARTIFACT_KEYS = ("artifact_key", "artifact_type", "artifact_description")
 
 

@@ -151,7 +151,7 @@ def measure(contestant: Contestant, contestants: list[Contestant], work) -> Meas
         load: Load = work(contestant)
         after = costs()
     if load.unexpected:
-        print(f"  {contestant.name}: unexpected answers by status: {load.unexpected}")
+        print(f"  {contestant.name}: unexpected answers by status: {load.unexpected}; {contestant.server.log[-2000:]}")
     per_thing = 1000 / max(load.answers, 1)
     server, postgres = ((late - early) * per_thing for early, late in zip(before, after, strict=True))
     return Measured(load.answers / load.seconds, load.latencies, server, postgres, load.generator_seconds * per_thing)
