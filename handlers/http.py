@@ -182,7 +182,7 @@ def answer_integrity(error: errors.IntegrityError) -> Response:
 def answer_data(error: errors.Error) -> Response:
     """Answer 422 for a value that PostgreSQL cannot hold (a number or time out of range, a key too long to index)."""
     return answer_invalid(
-        Invalid([{"type": "value_error", "loc": ["body"], "msg": str(error.diag.message_primary), "input": None}])
+        Invalid([{"type": "value_error", "loc": ["body"], "msg": error.diag.message_primary or str(error), "input": None}])
     )
 
 

@@ -9,7 +9,7 @@ from psycopg import errors
 
 import sql
 from handlers.errors import invalid
-from handlers.http import body, document, load, read_body
+from handlers.http import body, document, is_nested_too_deeply, load, read_body
 from schemas.fields import parse_time
 from schemas.logs import LogCreate, LogsFilter, is_plain
 from sql.database import connection
@@ -65,11 +65,13 @@ def read_logs(raw: bytes) -> tuple[list[dict], bytes]:
     try:
         logs = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        logs = read_body()  # which words the fault as it does for all operations
+        logs = None
     if isinstance(logs, list) and len(logs) > MAX_LOGS:
         raise invalid(f"must not hold more than {MAX_LOGS} logs")
     if is_plain(logs) and b"\\u0000" not in raw:
         return logs, raw
+    if logs is None or is_nested_too_deeply(logs):
+        logs = read_body()  # which words these faults as it does for all operations
     logs = load(batch_schema, logs)
     return logs, orjson.dumps(logs, option=orjson.OPT_UTC_Z)
 

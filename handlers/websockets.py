@@ -224,7 +224,9 @@ class Loop:
             self.bell.send(b"!")
 
     def watch(self, websocket: Websocket) -> None:
-        """Wait for what a websocket is interested in now."""
+        """Wait for what a websocket is interested in now; nothing happens when it is forgotten."""
+        if websocket not in self.websockets:
+            return
         known, interest = self.selector.get_map().get(websocket.connection), websocket.interest
         if known is None and interest:
             self.selector.register(websocket.connection, interest, websocket)
@@ -241,7 +243,7 @@ class Loop:
         """Stop watching a websocket."""
         self.websockets.discard(websocket)
         self.deadlines.pop(websocket, None)
-        if websocket.interest and websocket.connection in self.selector.get_map():
+        if websocket.connection in self.selector.get_map():
             self.selector.unregister(websocket.connection)
 
     def run(self) -> None:

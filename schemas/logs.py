@@ -6,7 +6,6 @@ doubts goes through the schema, which says what is wrong or brings it into the p
 """
 
 import re
-from collections.abc import Iterable
 from datetime import date
 from operator import itemgetter
 from typing import Any
@@ -66,11 +65,12 @@ def is_plain(logs: Any) -> bool:
         return False
 
 
-def are_plain_times(timestamps: Iterable[str]) -> bool:
+def are_plain_times(timestamps: tuple[str, ...]) -> bool:
     """Tell whether all are RFC 3339 times in UTC. Raises ValueError if one is of a day that does not exist."""
     for day in {timestamp[:10] for timestamp in timestamps}:
         date.fromisoformat(day)
-    return TIMESTAMPS.fullmatch("\n".join((*timestamps, ""))) is not None
+    lines = "\n".join((*timestamps, ""))
+    return lines.count("\n") == len(timestamps) and TIMESTAMPS.fullmatch(lines) is not None
 
 
 class Search(fields.String):

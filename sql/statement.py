@@ -29,10 +29,12 @@ def dump_document(value: Any) -> bytes:
 
 
 def dump_scalar(value: Any) -> bytes:
-    """Give PostgreSQL's text form of a string, number, boolean, UUID or time."""
-    if type(value) is str:
-        return value.encode()
-    return value.isoformat().encode() if isinstance(value, datetime) else str(value).encode()
+    """Give PostgreSQL's text form of a string, number, boolean, UUID or time. Raises DataError for a NUL character."""
+    if type(value) is not str:
+        return value.isoformat().encode() if isinstance(value, datetime) else str(value).encode()
+    if "\0" in value:
+        raise errors.DataError("text must not contain the NUL character")  # libpq would cut it off there
+    return value.encode()
 
 
 def dump_array(values: Any) -> bytes:
@@ -196,10 +198,12 @@ def flush(conn: Connection) -> None:
     except BaseException:
         conn.close()
         raise
+    for pending, (preparation, _) in zip(queued, results, strict=True):
+        if preparation is not None and preparation.status != ExecStatus.COMMAND_OK:
+            line.prepared.discard(pending.statement.prepared_name)
     for pending, (preparation, rows) in zip(queued, results, strict=True):
         if preparation is not None:
             checked(preparation)
-            line.prepared.add(pending.statement.prepared_name)
         pending.rows = checked(rows)
 
 
@@ -212,6 +216,7 @@ def dispatch(pgconn: PGconn, line: Wire, pending: Pending, may_prepare: bool) ->
     prepares = name not in line.prepared
     if prepares:
         pgconn.send_prepare(name, pending.text)
+        line.prepared.add(name)
     pgconn.send_query_prepared(name, pending.values)
     return prepares
 
@@ -219,10 +224,16 @@ def dispatch(pgconn: PGconn, line: Wire, pending: Pending, may_prepare: bool) ->
 def take(pgconn: PGconn, line: Wire) -> PGresult:
     """Take one statement's result, and the None that ends it, out of a pipeline.
 
-    It is waited for without holding the interpreter's lock, which psycopg's get_result keeps while it waits.
+    It is waited for without holding the interpreter's lock, which psycopg's get_result keeps while it waits. A batch that is
+    larger than the socket's buffer is sent on meanwhile.
     """
     while pgconn.is_busy():
+        unsent = pgconn.flush()
+        if unsent:
+            line.ready.modify(pgconn.socket, select.POLLIN | select.POLLOUT)
         line.ready.poll()
+        if unsent:
+            line.ready.modify(pgconn.socket, select.POLLIN)
         pgconn.consume_input()
     rows = pgconn.get_result()
     if rows is None:

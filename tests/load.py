@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from websockets.exceptions import WebSocketException
+from websockets.protocol import State
 from websockets.sync.client import connect as connect_websocket
 
 from tests.events import make_life
@@ -119,7 +120,8 @@ class EventClient:
                 websocket.recv(30)
                 for event in events:
                     websocket.send(json.dumps(event))
-                return websocket.ping().wait(30)
+                answered = websocket.ping(ack_on_close=True).wait(PATIENCE_SECONDS)
+                return answered and websocket.state is State.OPEN
         except (OSError, WebSocketException):
             return False
 

@@ -17,7 +17,7 @@ from tests import downbeat_server
 from tests.consistency import find_half_written
 from tests.load import LOGS, REQUESTS_OF_A_LIFE, Client, Load, live
 
-CLIENTS, ANSWERS_BETWEEN_CRASHES, CRASHES = 4, 25, 3
+CLIENTS, ANSWERS_BETWEEN_CRASHES, CRASHES = 4, 20, 3
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +122,11 @@ def test_a_crash_loses_nothing_and_leaves_nothing_half_written(own_postgres, fre
             downbeat_server.stop(server)
 
 
+def without_estimates(answer):
+    """Give an answer without what depends on the time of day: how late a run is, how long it runs already."""
+    return answer and {key: value for key, value in answer.items() if not key.startswith("estimated_")}
+
+
 def test_what_is_repeated_after_a_crash_gets_the_same_answer(own_postgres, fresh_database):
     servers = [downbeat_server.start(fresh_database, workers=2)]
     try:
@@ -140,7 +145,8 @@ def test_what_is_repeated_after_a_crash_gets_the_same_answer(own_postgres, fresh
                 assert (status, answer["status"], again.status, again.answer["status"]) == (201, "ACCEPT", 200, "REJECT")
                 assert again.answer["state"] == answer["state"]
             else:
-                assert (status, again.status, again.answer) == (201, 201 if path == "/logs/" else 200, answer)
+                assert (status, again.status) == (201, 201 if path == "/logs/" else 200)
+                assert without_estimates(again.answer) == without_estimates(answer)
         with connect(fresh_database) as conn:
             assert find_half_written(conn) == []
             assert conn.execute("SELECT count(*) FROM log").fetchone() == (3 * LOGS,)

@@ -122,6 +122,13 @@ def test_other_threads_run_while_a_batch_waits(module_database):
     assert turns > 20
 
 
+def test_batch_that_is_larger_than_the_sockets_buffer_arrives(plain):
+    text = "x" * 3_000_000
+    sent = [ECHO.send(plain, a=text, b=[], c=None, d=None) for _ in range(4)]
+    flush(plain)
+    assert [pending.result()["a"] == text for pending in sent] == [True] * 4
+
+
 def test_connection_that_the_server_has_closed_is_not_lent(pool, plain):
     with connection() as conn:
         pid = conn.pgconn.backend_pid

@@ -28,7 +28,7 @@ def create_flow_run(conn: Connection, run: Mapping[str, Any], created_by: dict |
     """
     key = run["idempotency_key"]
     id = uuid7() if key is None else derived("flow_run", run["flow_id"], key)
-    default = {} if key is None else None  # as Prefect stores it
+    default = None if key else {}  # as Prefect stores it
     columns = {**run, "id": id, "name": run["name"] or generate_name(), "job_variables": run["job_variables"] or default}
     state, pool = columns.pop("state") or FIRST, columns.pop("work_pool_name")
     work_queue_id = read_work_queue(conn, pool, run["work_queue_name"]) if pool else None

@@ -30,16 +30,8 @@ SELECT run.id,
        downbeat.rfc3339(run.start_time) AS start_time,
        downbeat.rfc3339(run.end_time) AS end_time,
        EXTRACT(epoch FROM run.total_run_time)::float8 AS total_run_time,
-       EXTRACT(epoch FROM CASE WHEN run.state_type = 'RUNNING'
-                               THEN run.total_run_time + (now() - GREATEST(run.state_timestamp, '0001-01-01Z'))
-                               ELSE run.total_run_time END)::float8 AS estimated_run_time,
-       EXTRACT(epoch FROM CASE WHEN run.start_time > run.expected_start_time
-                               THEN LEAST(run.start_time, '9999-12-31Z') - GREATEST(run.expected_start_time, '0001-01-01Z')
-                               WHEN run.start_time IS NULL
-                                AND run.expected_start_time < now()
-                                AND (run.state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')
-                                     OR run.state_type IS NULL)
-                               THEN now() - GREATEST(run.expected_start_time, '0001-01-01Z')
-                               ELSE '0' END)::float8 AS estimated_start_time_delta,
+       downbeat.estimated_run_time(run.state_type, run.total_run_time, run.state_timestamp) AS estimated_run_time,
+       downbeat.estimated_start_time_delta(run.state_type, run.start_time, run.expected_start_time)
+           AS estimated_start_time_delta,
        (SELECT row_to_json(state) FROM downbeat.task_run_state AS state WHERE state.id = run.state_id) AS state
   FROM public.task_run AS run;

@@ -94,7 +94,7 @@ def wait_for_task_runs(contestant: Contestant, run_id: str, count: int) -> int:
           FROM task_run
          WHERE task_run.flow_run_id = %s
            AND (SELECT count(*) FROM task_run_state WHERE task_run_state.task_run_id = task_run.id) = 3"""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     with psycopg.connect(contestant.database_url, autocommit=True) as conn:
         while conn.execute(completed, [run_id]).fetchone()[0] < count and time.monotonic() < deadline:
             time.sleep(0.1)

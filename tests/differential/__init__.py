@@ -28,7 +28,7 @@ class Step(NamedTuple):
     path: str
     body: Any = None
     save: str = "last"
-    headers: dict = {}  # noqa: RUF012
+    headers: dict = {}
     unordered: bool = False
     ignore: tuple[str, ...] = ()
     raw: bytes | None = None

@@ -76,7 +76,7 @@ NUL_IN_JSON = "what Prefect keeps in a json column is jsonb elsewhere, which can
 SEQUENCES = {
     "types_that_prefect_converts": [
         *THINGS,
-        *refused(with_field("POST /flows/filter", "limit", "5", 1.0, True), CONVERTED),
+        *undecided(with_field("POST /flows/filter", "limit", "5", 1.0, True), CONVERTED),
         *undecided(with_field("POST /flows/filter", "flows.tags", {"is_null_": "true"}), CONVERTED),
         *undecided(with_field("POST /flow_runs/filter", "flow_runs.start_time", {"after_": 5}), CONVERTED),
     ],
