@@ -30,14 +30,12 @@ def create_app() -> Flask:
 
 
 def serve(arguments: list[str]) -> None:
-    """Migrate the database and run gunicorn in this process, with its arguments; does not return."""
+    """Run gunicorn in this process, with its arguments; it migrates the database first. Does not return."""
     from gunicorn.app.wsgiapp import WSGIApplication
 
-    postgres.begin()
-    url = os.environ["DATABASE_URL"] = postgres.resolve()
-    if command := postgres.psql_command():
-        print(f"Look inside: {command}")
-    sql.migrate.migrate(url)
+    if not os.environ.get("DATABASE_URL"):
+        os.environ["DATABASE_URL"] = postgres.start()
+        print(f"Look inside: {postgres.psql_command()}", flush=True)
     sys.argv = ["gunicorn", "--config", os.path.join(os.path.dirname(os.path.abspath(__file__)), "gunicorn.conf.py"), *arguments]
     sys.argv.append("app:app")
     WSGIApplication("%(prog)s [OPTIONS]").run()

@@ -21,10 +21,15 @@ of the server are to be trusted more than rates. 2 workers, 8 clients that read 
 import gc
 import os
 import signal
+import sys
 import threading
+
+from psycopg import OperationalError
 
 from handlers.websockets import loop
 from sql.database import close_pool, open_pool
+from sql.migrate import Refused, migrate
+from sql.postgres import replace_lost_supervisors
 
 bind = os.environ.get("DOWNBEAT_BIND", "127.0.0.1:4200")
 workers = int(os.environ.get("WEB_CONCURRENCY", os.cpu_count() or 1))
@@ -35,6 +40,22 @@ keepalive = 75
 graceful_timeout = int(os.environ.get("DOWNBEAT_STOP_SECONDS", "10"))
 timeout = 60
 control_socket_disable = True
+
+
+def on_starting(server):
+    """Bring the database up to date. The start ends here if there is none, or one that is not for us."""
+    url = os.environ.get("DATABASE_DIRECT_URL") or os.environ.get("DATABASE_URL")
+    if not url:
+        sys.exit("DATABASE_URL is not set. `python app.py serve` runs a PostgreSQL of its own.")
+    try:
+        migrate(url)
+    except (Refused, OperationalError) as error:
+        sys.exit(str(error))
+
+
+def when_ready(server):
+    """Start PostgreSQL's supervisor again should it be lost; without an embedded PostgreSQL there is none."""
+    replace_lost_supervisors()
 
 
 def pre_fork(server, worker):

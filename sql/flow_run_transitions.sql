@@ -1,11 +1,13 @@
 -- Transitions of flow runs: lock the run, read what the rules need, write the state with all that follows from it.
 
 -- name: lock :value
--- Make the transitions of one run wait for each other.
+-- Make the transitions of one run wait for each other, but not for the task runs that are being recorded in it: those hold
+-- FOR KEY SHARE, which goes together with this lock and not with FOR UPDATE. Locks are taken in this order: flow runs by id,
+-- then task runs by id.
 SELECT id
   FROM flow_run
  WHERE id = %(id)s::uuid
-   FOR UPDATE;
+   FOR NO KEY UPDATE;
 
 -- name: read :one
 -- What the rules read of a run and its state. A statement of its own behind the lock, for a statement that has waited for

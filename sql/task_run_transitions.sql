@@ -1,11 +1,11 @@
 -- Transitions of task runs: lock the run, read what the rules need, write the state with what follows from it, the cache.
 
 -- name: lock :value
--- Make the transitions of one run wait for each other.
+-- Make the transitions of one run wait for each other; after that of a flow run, where both are locked.
 SELECT id
   FROM task_run
  WHERE id = %(id)s::uuid
-   FOR UPDATE;
+   FOR NO KEY UPDATE;
 
 -- name: read :one
 -- What the rules read of a run, its state and its flow run; behind the lock, as for flow runs.

@@ -3,7 +3,6 @@
 Each test makes one session hold what another wants, sees in PostgreSQL that the other waits for it, and only then lets go.
 """
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -15,19 +14,25 @@ import pytest
 from psycopg import Connection
 
 import sql
+from app import create_app
 from handlers.errors import NotFound
 from handlers.rules.creation import create_flow_run, create_task_run
 from handlers.rules.resume import resume_flow_run
+from handlers.task_run_events import read_task_run as read_task_run_event
+from handlers.task_run_events import record_task_runs
+from schemas.events import EVENT, read_fields
 from schemas.runs import FlowRunCreate, TaskRunCreate
+from sql import database as db
 from sql.database import connect, within
 from sql.statement import flush
 from tests import downbeat_server
 from tests.consistency import find_half_written
+from tests.events import make_life
 from tests.load import Client, live
 from tests.runs import make_flow, make_flow_run, make_task_run, propose_flow_run, propose_task_run, read_flow_run, read_task_run
+from tests.waiting import wait_for_waiter
 
 Act = Callable[[Connection], Any]
-BLOCKERS = "SELECT pg_blocking_pids(%s)"
 
 
 @pytest.fixture
@@ -46,21 +51,29 @@ def watcher(session):
 
 
 @pytest.fixture
+def requests(database):
+    """Flask's test client on the test's own database."""
+    db.open_pool(database, 2)
+    yield create_app().test_client()
+    db.close_pool()
+
+
+@pytest.fixture
 def contend(session, watcher):
     """Give a function: do something and, before that is committed, other things in other sessions, which all have to wait.
 
-    It gives the results in this order, or the exceptions. `gives_up` rolls the first one back.
+    It gives the results in this order, or the exceptions. The first goes on with `then`, and `gives_up` rolls it back.
     """
 
-    def contend(first: Act, *rivals: Act, gives_up: bool = False) -> list[Any]:
+    def contend(first: Act, *rivals: Act, then: Act = flush, gives_up: bool = False) -> list[Any]:
         one, others = session(), [session() for _ in rivals]
         with ThreadPoolExecutor(len(rivals)) as threads:
             with suppress(GivenUp), within(one):
                 result = first(one)
                 flush(one)
                 futures = [threads.submit(commit, conn, act) for conn, act in zip(others, rivals, strict=True)]
-                for conn in others:
-                    wait_until_blocked(watcher, conn)
+                wait_for_waiter(watcher, len(rivals))
+                then(one)
                 if gives_up:
                     raise GivenUp
             return [result, *(future.exception() or future.result() for future in futures)]
@@ -76,14 +89,6 @@ def commit(conn: Connection, act: Act) -> Any:
     """Do something in a transaction."""
     with within(conn):
         return act(conn)
-
-
-def wait_until_blocked(watcher: Connection, conn: Connection) -> None:
-    """Wait until a session waits for another."""
-    deadline = time.monotonic() + 30
-    while not watcher.execute(BLOCKERS, (conn.info.backend_pid,)).fetchone()[0]:
-        assert time.monotonic() < deadline, "the session waits for nobody"
-        time.sleep(0.005)
 
 
 def propose(id: str, type: str, **fields: Any) -> Act:
@@ -202,17 +207,35 @@ def test_a_subflow_waits_for_the_task_run_that_stands_for_it(contend, watcher):
 
 def test_the_task_run_that_stands_for_a_subflow_waits_for_it(contend, watcher):
     _, task_run, subflow = make_subflow(watcher)
-    _, outcome = contend(propose(subflow, "RUNNING"), lambda conn: propose_task_run(conn, task_run, "RUNNING"))
-    assert outcome.initial.type == "RUNNING"
+    _, outcome = contend(propose(subflow, "COMPLETED"), lambda conn: propose_task_run(conn, task_run, "PAUSED"))
+    assert (outcome.status, outcome.initial.type) == ("ABORT", "COMPLETED")
 
 
-def test_a_deletion_of_the_parent_waits_for_the_subflow_without_a_deadlock(contend, watcher):
+def test_deleting_the_parent_waits_for_the_subflow_without_a_deadlock(contend, watcher):
     parent, _, subflow = make_subflow(watcher)
+    # Between the two the transition has the subflow and not yet its task run.
+    lock, go_on = lambda conn: sql.flow_run_transitions.lock(conn, id=subflow), propose(subflow, "RUNNING")
+    _, deleted = contend(lock, delete(parent), then=go_on)
+    assert [str(run["id"]) for run in deleted] == [parent]
+    assert watcher.execute("SELECT id::text, parent_task_run_id FROM flow_run").fetchall() == [(subflow, None)]
 
-    def set_state_slowly(conn: Connection) -> Any:
-        conn.execute("SELECT FROM flow_run WHERE id = %s FOR UPDATE", (subflow,))
 
-    contend(set_state_slowly, delete(parent))
+def test_deleting_the_task_run_of_a_subflow_waits_for_that_without_a_deadlock(contend, requests, watcher):
+    _, task_run, subflow = make_subflow(watcher)
+    lock, go_on = lambda conn: sql.flow_run_transitions.lock(conn, id=subflow), propose(subflow, "RUNNING")
+    _, answer = contend(lock, lambda conn: requests.delete(f"/api/task_runs/{task_run}"), then=go_on)
+    assert answer.status_code == 204
+    assert watcher.execute("SELECT parent_task_run_id FROM flow_run WHERE id = %s", (subflow,)).fetchone() == (None,)
+
+
+def test_a_state_does_not_wait_for_the_recording_of_task_runs(session, watcher):
+    id = make_flow_run(watcher, "PENDING")
+    told = [read_task_run_event(read_fields(event, EVENT)) for event in make_life(str(uuid4()), id)]
+    recording = session()
+    with within(recording):
+        record_task_runs(recording, told)
+        flush(recording)
+        assert propose_flow_run(watcher, id, "RUNNING").status == "ACCEPT"
 
 
 def test_runs_of_one_flow_wait_for_nothing(database, session, watcher):
