@@ -79,13 +79,18 @@ def close_pool() -> None:
 @contextmanager
 def connection() -> Iterator[Connection]:
     """Lend a connection on which each batch of statements is a transaction of its own: for reads and single writes."""
-    with pool.connection() as conn:
-        try:
-            yield conn
-            flush(conn)
-        except errors.ReadOnlySqlTransaction:
-            conn.close()  # what was the primary has become a standby; the next connection finds the new one
-            raise
+    conn = pool.getconn()
+    try:
+        yield conn
+        flush(conn)
+    except errors.ReadOnlySqlTransaction:
+        conn.close()  # what was the primary has become a standby; the next connection finds the new one
+        raise
+    except BaseException:
+        wire(conn).batch.clear()
+        raise
+    finally:
+        pool.putconn(conn)
 
 
 @contextmanager
