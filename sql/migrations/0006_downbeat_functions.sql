@@ -14,7 +14,7 @@ COMMENT ON FUNCTION downbeat.rfc3339(timestamptz) IS
 CREATE FUNCTION downbeat.estimated_run_time(state_type state_type, total_run_time interval, since timestamptz) RETURNS float8
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN EXTRACT(epoch FROM CASE WHEN state_type = 'RUNNING'
-                               THEN total_run_time + (now() - GREATEST(since, '0001-01-01Z'))
+                               THEN total_run_time + (now() - LEAST(GREATEST(since, '0001-01-01Z'), '9999-12-31Z'))
                                ELSE total_run_time END)::float8;
 
 COMMENT ON FUNCTION downbeat.estimated_run_time(state_type, interval, timestamptz) IS
