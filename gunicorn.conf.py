@@ -32,6 +32,7 @@ from handlers.websockets import loop
 from sql.database import close_pool, open_pool
 from sql.migrate import Refused, migrate
 from sql.postgres import replace_lost_supervisors
+from sql.supervisor import die_with_parent
 
 bind = os.environ.get("DOWNBEAT_BIND", "127.0.0.1:4200")
 workers = int(os.environ.get("WEB_CONCURRENCY", os.cpu_count() or 1))
@@ -69,6 +70,10 @@ def pre_fork(server, worker):
 
 def post_fork(server, worker):
     """Open the worker's own pool; connections must not be shared across a fork."""
+    # Or it would hold the port for as long as it has connections, and a new server could not start.
+    die_with_parent(signal.SIGKILL)
+    # Until the worker has handlers of its own it has the master's, which would only note that it was told to stop.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(ctypes.CDLL(None), "mallopt"):  # glibc
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
     open_pool(os.environ["DATABASE_URL"], int(os.environ.get("DATABASE_POOL_SIZE", "8")))

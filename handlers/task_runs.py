@@ -10,7 +10,7 @@ from handlers.errors import NotFound
 from handlers.http import answer, body, document, no_content
 from handlers.rules.creation import generate_name
 from schemas.task_runs import TaskRunCriteria, TaskRunsFilter, TaskRunsPaginate, TaskRunUpdate
-from sql.database import connection
+from sql.database import connection, transaction
 
 blueprint = Blueprint("task_runs", __name__, url_prefix="/api/task_runs")
 
@@ -61,7 +61,8 @@ def paginate_task_runs(**arguments: Any) -> Response:
 @blueprint.delete("/<id:id>")
 def delete_task_run(id: str) -> Response:
     """Delete a task run with its states and logs."""
-    with connection() as conn:
+    with transaction() as conn:
+        sql.task_runs.lock_subflows.send(conn, id=id)
         deleted = sql.task_runs.delete(conn, id=id)
     if not deleted:
         raise NotFound("Task")

@@ -62,13 +62,24 @@ UPDATE flow_run
 
 -- name: delete :many
 -- Delete flow runs with all that belongs to them and their logs; give their ids. Locked in the order of ids, so that two
--- such deletions wait for each other instead of deadlocking.
-  WITH doomed AS (
+-- such deletions wait for each other instead of deadlocking; together with their subflows, which lose their parent's task
+-- run by it, because a transition of a subflow locks that one after the subflow.
+  WITH locked AS (
        SELECT id
          FROM flow_run
-        WHERE id = ANY (%(ids)s::uuid[])
+        WHERE id IN (SELECT unnest(%(ids)s::uuid[])
+                      UNION
+                     SELECT subflow.id
+                       FROM task_run
+                            JOIN flow_run AS subflow ON subflow.parent_task_run_id = task_run.id
+                      WHERE task_run.flow_run_id = ANY (%(ids)s::uuid[]))
         ORDER BY id
           FOR UPDATE
+       ),
+       doomed AS (
+       SELECT id
+         FROM locked
+        WHERE id = ANY (%(ids)s::uuid[])
        ),
        logs AS (
        DELETE FROM log

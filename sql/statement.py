@@ -246,4 +246,6 @@ def checked(rows: PGresult) -> PGresult:
     """Give the result back, or raise the error that it tells of."""
     if rows.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
         return rows
-    raise errors.error_from_result(rows)
+    error = errors.error_from_result(rows)
+    # What has no SQLSTATE comes from libpq itself: the connection was lost.
+    raise error if error.sqlstate else errors.OperationalError(*error.args)

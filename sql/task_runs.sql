@@ -60,6 +60,14 @@ UPDATE task_run
        updated = now()
  WHERE id = %(id)s::uuid;
 
+-- name: lock_subflows :exec
+-- Lock the subflows of a task run that is to be deleted, which lose their parent by it: flow runs are locked before task runs.
+SELECT id
+  FROM flow_run
+ WHERE parent_task_run_id = %(id)s::uuid
+ ORDER BY id
+   FOR UPDATE;
+
 -- name: delete :exec
 -- Delete a task run with all that belongs to it and its logs.
   WITH logs AS (

@@ -105,6 +105,17 @@ def suspending() -> None:
     suspend_flow_run(timeout=60)
 
 
+@flow(name="steady")
+def steady() -> int:
+    """Run tasks one after the other for a few seconds and a subflow at the end, and note that the first ones are done."""
+    for number in range(30):
+        double(number)
+        time.sleep(0.1)
+        if number == 9:
+            NOTES.touch()
+    return child(21)
+
+
 @flow(name="endless")
 def endless() -> None:
     """Note that the run has begun and wait to be killed."""

@@ -1,14 +1,16 @@
 """Whatever is killed, nothing is half-written, nothing that was answered is lost, and what is repeated is done once."""
 
-import contextlib
 import os
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
+from psycopg import Connection, OperationalError
 
 from sql import postgres
 from sql.database import connect
@@ -45,13 +47,16 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def connect_again(url: str):
-    """Connect to a PostgreSQL that is on its way back."""
-    for _ in range(1000):
-        with contextlib.suppress(Exception):
-            return connect(url)
-        time.sleep(0.02)
-    return connect(url)
+def ask_again(url: str, ask: Callable[[Connection], Any]) -> Any:
+    """Ask a PostgreSQL that is on its way back, or does not know yet that it is to end, until it answers."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with connect(url) as conn:
+                return ask(conn)
+        except OperationalError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 def kill_server(servers, url, folder):
@@ -73,10 +78,9 @@ def kill_postgres(servers, url, folder):
 
 def kill_backend(servers, url, folder):
     """Kill the process of PostgreSQL that serves one of the server's connections; PostgreSQL then ends all of them."""
-    with connect_again(url) as conn:
-        statement = "SELECT pid FROM pg_stat_activity WHERE application_name = 'downbeat' AND pid <> pg_backend_pid() LIMIT 1"
-        (pid,) = conn.execute(statement).fetchone()
-        os.kill(pid, signal.SIGKILL)
+    statement = "SELECT pid FROM pg_stat_activity WHERE application_name = 'downbeat' AND pid <> pg_backend_pid() LIMIT 1"
+    (pid,) = ask_again(url, lambda conn: conn.execute(statement).fetchone())
+    os.kill(pid, signal.SIGKILL)
 
 
 def check_what_was_answered(conn, load: Load) -> None:
@@ -109,8 +113,7 @@ def test_a_crash_loses_nothing_and_leaves_nothing_half_written(own_postgres, fre
         for _ in range(CRASHES):
             load.wait_for_answers(ANSWERS_BETWEEN_CRASHES)
             kill(servers, fresh_database, own_postgres[0])
-            with connect_again(fresh_database) as conn:
-                assert find_half_written(conn) == []
+            assert ask_again(fresh_database, find_half_written) == []
         load.wait_for_answers(ANSWERS_BETWEEN_CRASHES)
         load.stop()
         with connect(fresh_database) as conn:
@@ -147,9 +150,9 @@ def test_what_is_repeated_after_a_crash_gets_the_same_answer(own_postgres, fresh
             else:
                 assert (status, again.status) == (201, 201 if path == "/logs/" else 200)
                 assert without_estimates(again.answer) == without_estimates(answer)
-        with connect(fresh_database) as conn:
-            assert find_half_written(conn) == []
-            assert conn.execute("SELECT count(*) FROM log").fetchone() == (3 * LOGS,)
+        assert ask_again(fresh_database, find_half_written) == []
+        (lines,) = ask_again(fresh_database, lambda conn: conn.execute("SELECT count(*) FROM log").fetchone())
+        assert lines == 3 * LOGS
     finally:
         for server in servers:
             downbeat_server.stop(server)

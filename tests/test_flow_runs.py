@@ -117,7 +117,7 @@ def test_the_first_and_last_times_there_are_can_be_shown(insert, now, column, va
     run = insert(state_type="RUNNING", **{**others, column: value})
     assert list(run) == FIELDS
     if column in run:
-        assert run[column] == ("9999-12-31T23:59:59.999999Z" if value == "infinity" else "0001-01-01T00:00:00Z")
+        assert run[column] == {"infinity": "9999-12-31T23:59:59.999999Z", "-infinity": "0001-01-01T00:00:00Z"}.get(value, value)
 
 
 def test_policies_of_older_servers_are_filled_in(insert):

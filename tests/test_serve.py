@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import os
 import shlex
 import signal
@@ -11,7 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect as connect_websocket
 
+from sql.database import connect
+from tests.consistency import find_half_written
 from tests.downbeat_server import ROOT
 from tests.prefect_server import free_port, is_healthy
 
@@ -68,11 +72,24 @@ def wait_until(condition, process: subprocess.Popen | None = None) -> None:
         time.sleep(0.02)
 
 
+def psql_command(said: Path) -> str:
+    """Give the command that the server said opens its database."""
+    (command,) = (line.partition(": ")[2] for line in said.read_text().splitlines() if line.startswith("Look inside: "))
+    return command
+
+
+def open_events_in(port: int):
+    """Open the websocket that every client has open while it runs flows."""
+    websocket = connect_websocket(f"ws://127.0.0.1:{port}/api/events/in", subprotocols=["prefect"])
+    websocket.send(json.dumps({"type": "auth", "token": None}))
+    assert json.loads(websocket.recv(PATIENCE_SECONDS)) == {"type": "auth_success"}
+    return websocket
+
+
 def test_answers_and_says_how_to_look_inside(serve):
     process, port, said = serve()
     wait_until(lambda: is_healthy(port), process)
-    (command,) = (line.partition(": ")[2] for line in said.read_text().splitlines() if line.startswith("Look inside: "))
-    arguments = [*shlex.split(command), "-X", "-A", "-t", "-c", "SELECT count(name) FROM downbeat.flow_run"]
+    arguments = [*shlex.split(psql_command(said)), "-X", "-A", "-t", "-c", "SELECT count(name) FROM downbeat.flow_run"]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
 
@@ -100,21 +117,57 @@ def test_a_stop_ends_everything(serve, home, number):
     assert "database system is shut down" in (home / "postgres.log").read_text()
 
 
-def create_flow(port: int) -> int:
+def create_flow(connection: http.client.HTTPConnection) -> int:
     """Create a flow that is always the same; gives 201 the first time and 200 later."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     connection.request("POST", "/api/flows/", '{"name": "kept"}', {"Content-Type": "application/json"})
-    with contextlib.closing(connection), connection.getresponse() as answer:
+    with connection.getresponse() as answer:
+        answer.read()
         return answer.status
+
+
+def connect_http(port: int) -> contextlib.closing:
+    """Make a connection to a server, to be closed at the end of a `with` block."""
+    return contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_starts_again_on_its_data_and_port_however_it_ended(serve, number):
     process, port, _ = serve()
     wait_until(lambda: is_healthy(port), process)
-    assert create_flow(port) == 201
-    process.send_signal(number)
-    process.wait()
-    process, _, said = serve(port)
-    wait_until(lambda: f"({process.pid})" in said.read_text() and is_healthy(port), process)
-    assert create_flow(port) == 200
+    with open_events_in(port), connect_http(port) as kept_alive:
+        assert create_flow(kept_alive) == 201
+        process.send_signal(number)
+        process.wait()
+        process, _, said = serve(port)
+        wait_until(lambda: "Booting worker" in said.read_text() and is_healthy(port), process)
+    assert "Connection in use" not in said.read_text()
+    with connect_http(port) as connection:
+        assert create_flow(connection) == 200
+
+
+def test_a_flow_outlives_a_killed_server(serve, tmp_path):
+    process, port, _ = serve()
+    wait_until(lambda: is_healthy(port), process)
+    notes, home = tmp_path / "notes", str(tmp_path / "client")
+    environment = {key: text for key, text in os.environ.items() if not key.startswith("PREFECT_")}
+    environment |= {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_HOME": home, "HOME": home}
+    command = [sys.executable, str(ROOT / "tests/client_flows.py"), "steady", str(notes)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as client:
+        try:
+            wait_until(notes.exists, client)
+            process.kill()
+            process.wait()
+            process, _, said = serve(port)
+            wait_until(lambda: is_healthy(port), process)
+            output, errors = client.communicate(timeout=2 * PATIENCE_SECONDS)
+        finally:
+            client.kill()
+    assert client.returncode == 0, errors
+    assert json.loads(output.splitlines()[-1])["result"] == 42
+    with connect(shlex.split(psql_command(said))[-1]) as conn:
+        assert find_half_written(conn) == []
+        assert conn.execute("SELECT state_name, run_count FROM flow_run").fetchall() == [("Completed", 1)] * 2
+        # Thirty tasks, the one in the subflow, and the one that stands for the subflow, which was Pending twice.
+        assert conn.execute("SELECT state_name, count(*) FROM task_run GROUP BY 1").fetchall() == [("Completed", 32)]
+        assert conn.execute("SELECT count(*) FROM task_run_state").fetchone() == (3 * 32 + 1,)
