@@ -2,6 +2,7 @@
 
 from handlers import (
     admin,
+    concurrency_limits_v2,
     csrf_token,
     events,
     flow_run_states,
@@ -23,6 +24,7 @@ BLUEPRINTS = (
     flow_run_states.blueprint,
     task_run_states.blueprint,
     logs.blueprint,
+    concurrency_limits_v2.blueprint,
     csrf_token.blueprint,
     events.blueprint,
     admin.blueprint,
