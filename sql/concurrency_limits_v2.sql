@@ -185,7 +185,7 @@ RETURNING id, name, "limit", active, slot_decay_per_second, now() AS occurred;
                              ELSE GREATEST(bound.updated, now()) END
          FROM standing, verdict
         WHERE bound.id = standing.id
-          AND (standing.active OR standing.has_expired)
+          AND (standing.has_expired OR (standing.active AND verdict.refusal IS NULL))
        ),
        leased AS (
        INSERT INTO downbeat.concurrency_lease (id, place, limit_id, holder_type, holder_id, slots, acquired, expires)
