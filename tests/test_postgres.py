@@ -218,7 +218,7 @@ def test_a_plain_user_can_start_it(open_folder, serve):
     # Root cannot read another user's password file through libpq, which wants it to be its own.
     password = (open_folder / "home/pgpass").read_text().strip().rsplit(":")[-1]
     with psycopg.connect(url, password=password) as conn:
-        assert conn.execute("SELECT current_user").fetchone() == ("downbeat",)
+        assert conn.execute("SELECT current_user").fetchone() == ("postgres",)
 
 
 @pytest.mark.parametrize("victims", ["server", "server and supervisor"])
