@@ -1,18 +1,22 @@
 """The application and its command line.
 
 python app.py serve      migrate, then serve under gunicorn; without DATABASE_URL on an embedded PostgreSQL
+python app.py loops      what servers do by the clock beside requests, apart from them; DOWNBEAT_LOOPS=off keeps it out of servers
 python app.py migrate    bring the database of DATABASE_URL up to date; adopts one that Prefect 3.8.3 made
 python app.py tune       in an adopted database: swap Prefect's indexes for ours
 python app.py handback   give the database back to Prefect: its indexes, by their names
 """
 
+import logging
 import os
+import signal
 import sys
+import threading
 
 from flask import Flask
 
 import sql.migrate
-from handlers import BLUEPRINTS
+from handlers import BLUEPRINTS, loops
 from handlers.csrf_token import register_checks
 from handlers.http import IdConverter, TextConverter, register_errors
 from sql import postgres
@@ -30,9 +34,12 @@ def create_app() -> Flask:
 
 
 def serve(arguments: list[str]) -> None:
-    """Run gunicorn in this process, with its arguments; it migrates the database first. Does not return."""
+    """Run gunicorn in this process, with its arguments and --no-loops; it migrates the database first. Does not return."""
     from gunicorn.app.wsgiapp import WSGIApplication
 
+    if "--no-loops" in arguments:
+        arguments.remove("--no-loops")
+        os.environ["DOWNBEAT_LOOPS"] = "off"
     if not os.environ.get("DATABASE_URL"):
         os.environ["DATABASE_URL"] = postgres.start()
         print(f"Look inside: {postgres.psql_command()}", flush=True)
@@ -41,14 +48,28 @@ def serve(arguments: list[str]) -> None:
     WSGIApplication("%(prog)s [OPTIONS]").run()
 
 
+def run_loops() -> str | None:
+    """Run the loops in this process until it is told to stop; gives what is wrong if all are switched off."""
+    if not loops.enabled():
+        return "All loops are switched off."
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    loops.run(postgres.resolve(), stopping, loops.enabled())
+    return None
+
+
 def main(arguments: list[str]) -> str | None:
     """Run a command; gives what is wrong, if anything is."""
     command, rest = (arguments or [""])[0], arguments[1:]
-    if command not in ("serve", "migrate", "tune", "handback"):
+    if command not in ("serve", "loops", "migrate", "tune", "handback"):
         return __doc__
     try:
         if command == "serve":
             return serve(rest)
+        if command == "loops":
+            return run_loops()
         url = os.environ.get("DATABASE_DIRECT_URL") or postgres.resolve()
         return getattr(sql.migrate, command)(url)
     except (RuntimeError, sql.migrate.Refused) as error:

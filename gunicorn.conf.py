@@ -28,6 +28,7 @@ import threading
 
 from psycopg import OperationalError
 
+from handlers import loops
 from handlers.websockets import loop
 from sql.database import close_pool, open_pool
 from sql.migrate import Refused, migrate
@@ -45,6 +46,7 @@ timeout = 60
 control_socket_disable = True
 
 M_ARENA_MAX = -8  # of malloc.h
+stopping = threading.Event()
 
 
 def on_starting(server):
@@ -80,9 +82,11 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Close websockets as soon as the worker is told to stop, while requests in flight are finished."""
+    """Start the loops. Stop them and close websockets when the worker is told to stop, while requests in flight are finished."""
+    worker.loops = loops.start(os.environ["DATABASE_URL"], stopping)
 
     def terminate(signal_number, frame):
+        stopping.set()
         threading.Thread(target=loop.stop, args=(graceful_timeout * 0.8,)).start()
         worker.handle_exit(signal_number, frame)
 
@@ -90,6 +94,9 @@ def post_worker_init(worker):
 
 
 def worker_exit(server, worker):
-    """Wait until what came on websockets is stored, then give the worker's connections back."""
+    """Wait until what came on websockets is stored and the loops have ended, then give the worker's connections back."""
+    stopping.set()
     loop.stop(graceful_timeout * 0.4)
+    if getattr(worker, "loops", None):
+        worker.loops.join(graceful_timeout * 0.1)
     close_pool()

@@ -4,6 +4,9 @@ from handlers import (
     admin,
     concurrency_limits_v2,
     csrf_token,
+    deployment_flow_runs,
+    deployment_schedules,
+    deployments,
     events,
     flow_run_states,
     flow_runs,
@@ -13,6 +16,8 @@ from handlers import (
     root,
     task_run_states,
     task_runs,
+    work_pools,
+    work_queues,
 )
 
 BLUEPRINTS = (
@@ -25,6 +30,11 @@ BLUEPRINTS = (
     task_run_states.blueprint,
     logs.blueprint,
     concurrency_limits_v2.blueprint,
+    deployments.blueprint,
+    deployment_flow_runs.blueprint,
+    deployment_schedules.blueprint,
+    work_pools.blueprint,
+    work_queues.blueprint,
     csrf_token.blueprint,
     events.blueprint,
     admin.blueprint,

@@ -10,6 +10,7 @@ from handlers import pages
 from handlers.errors import BadRequest, Conflict, NotFound, invalid
 from handlers.http import answer, body, document, load, no_content, read_body
 from handlers.rules.creation import generate_name
+from handlers.rules.job_variables import check_run
 from schemas.flow_runs import (
     FlowRunCriteria,
     FlowRunInputCreate,
@@ -36,7 +37,7 @@ def update_flow_run(id: str, **changes: Any) -> Response:
         changes["name"] = changes["name"] or generate_name()
     with transaction() as conn:
         if changes.get("job_variables") is not None:
-            check_job_variables(conn, id)
+            check_job_variables(conn, id, changes["job_variables"])
         if not sql.flow_runs.update(conn, id=id, changes=changes):
             raise NotFound("Flow run")
     return no_content()
@@ -150,8 +151,11 @@ def update_flow_run_labels(id: str) -> Response:
     return no_content()
 
 
-def check_job_variables(conn: Connection, id: str) -> None:
-    """Lock a flow run whose job variables are to change. Raises BadRequest once it has started or without a deployment."""
+def check_job_variables(conn: Connection, id: str, job_variables: dict[str, Any]) -> None:
+    """Lock a flow run whose job variables are to change, and check them against the template of its deployment's work pool.
+
+    Raises BadRequest once it has started or without a deployment, Invalid for variables that break the template.
+    """
     run = sql.flow_runs.lock(conn, id=id)
     if run is None:
         raise NotFound("Flow run")
@@ -159,5 +163,10 @@ def check_job_variables(conn: Connection, id: str) -> None:
         raise BadRequest("Job variables can only be updated for a flow run that has a state.")
     if run["state_type"] != "SCHEDULED":
         raise BadRequest(f"Job variables for a flow run in state {run['state_type']} cannot be updated")
-    if not run["has_deployment"]:
+    deployment = run["deployment_id"] and sql.deployments.read_for_run(conn, id=run["deployment_id"])
+    if not deployment:
         raise BadRequest("A deployment for the flow run could not be found")
+    try:
+        check_run(deployment, job_variables)
+    except ValueError as error:
+        raise invalid(f"Error updating flow run: {error}", "job_variables") from None

@@ -32,6 +32,11 @@ def state_types() -> fields.List:
     return fields.List(one_of(*STATE_TYPES))
 
 
+def worker_statuses() -> fields.List:
+    """Make the field of a list of statuses of workers."""
+    return fields.List(one_of("ONLINE", "OFFLINE"))
+
+
 class FlowFilter(Model):
     """Criteria for flows."""
 
@@ -126,3 +131,11 @@ class WorkQueueFilter(Model):
     operator = joining()
     id = group(any_=Ids())
     name = group(any_=Strings(), startswith_=Strings())
+
+
+class WorkerFilter(Model):
+    """Criteria for workers."""
+
+    operator = joining()
+    last_heartbeat_time = time_range()
+    status = group(any_=worker_statuses(), not_any_=worker_statuses())

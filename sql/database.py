@@ -64,9 +64,7 @@ def check(conn: Connection) -> None:
 def open_pool(url: str, size: int) -> None:
     """Open this process's pool of at most `size` connections, made as they are needed."""
     global pool
-    pool = ConnectionPool(
-        conninfo(url), min_size=1, max_size=size, timeout=20, configure=configure, check=check, open=False
-    )
+    pool = ConnectionPool(conninfo(url), min_size=1, max_size=size, timeout=20, configure=configure, check=check, open=False)
     pool.open()
 
 

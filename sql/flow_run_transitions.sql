@@ -130,13 +130,15 @@ SELECT event.occurred,
 -- Insert a flow run without a state; nothing if the flow has a run with its idempotency key. Its labels are those of its
 -- deployment, or else of its flow, under the system's and the client's.
 INSERT INTO flow_run
-       (id, name, flow_id, flow_version, deployment_id, parameters, context, parent_task_run_id, infrastructure_document_id,
-        empirical_policy, tags, labels, idempotency_key, work_queue_name, work_queue_id, job_variables, created_by)
+       (id, name, flow_id, flow_version, deployment_id, deployment_version, parameters, context, parent_task_run_id,
+        infrastructure_document_id, empirical_policy, tags, labels, idempotency_key, work_queue_name, work_queue_id,
+        job_variables, created_by)
 SELECT %(id)s::uuid,
        %(name)s::text,
        %(flow_id)s::uuid,
        %(flow_version)s::text,
        %(deployment_id)s::uuid,
+       %(deployment_version)s::text,
        %(parameters)s::jsonb,
        %(context)s::jsonb,
        %(parent_task_run_id)s::uuid,

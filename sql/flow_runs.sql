@@ -9,7 +9,7 @@ SELECT row_to_json(flow_run)::text
 -- name: lock :one
 -- What decides whether a flow run's job variables may change; keeps it from starting meanwhile.
 SELECT flow_run.state_type::text,
-       EXISTS (SELECT FROM deployment WHERE deployment.id = flow_run.deployment_id) AS has_deployment
+       flow_run.deployment_id
   FROM flow_run
  WHERE flow_run.id = %(id)s::uuid
    FOR UPDATE;

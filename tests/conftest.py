@@ -91,5 +91,3 @@ def client(module_database):
     with create_app().test_client() as client:
         yield client
     db.close_pool()
-
-

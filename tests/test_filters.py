@@ -21,6 +21,7 @@ FILTERS = {
     "task_runs": schemas.filters.TaskRunFilter,
     "work_pools": schemas.filters.WorkPoolFilter,
     "work_queues": schemas.filters.WorkQueueFilter,
+    "workers": schemas.filters.WorkerFilter,
 }
 SORTS = {
     "flow_runs": schemas.flow_runs.FLOW_RUN_SORTS,

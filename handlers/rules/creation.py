@@ -23,16 +23,18 @@ FIRST = {"type": PENDING, "name": None, "message": None, "data": None, "state_de
 def create_flow_run(conn: Connection, run: Mapping[str, Any], created_by: dict | None = None) -> tuple[bytes, bool]:
     """Create a flow run with its first state, from the validated fields of a FlowRunCreate; no rule applies.
 
+    One that is made from a deployment has `deployment_version` and `work_queue_id` as well, and no `work_pool_name`.
     Gives its document and whether it is new: with an idempotency key that the flow's runs have already, it is that run.
     Raises NotFound for an unknown work pool or queue; unknown flows break a foreign key.
     """
     key = run["idempotency_key"]
     id = uuid7() if key is None else derived("flow_run", run["flow_id"], key)
-    default = None if key else {}  # as Prefect stores it
+    default = None if key and "deployment_version" not in run else {}  # as Prefect stores it
     columns = {**run, "id": id, "name": run["name"] or generate_name(), "job_variables": run["job_variables"] or default}
-    state, pool = columns.pop("state") or FIRST, columns.pop("work_pool_name")
-    work_queue_id = read_work_queue(conn, pool, run["work_queue_name"]) if pool else None
-    inserted = sql.flow_run_transitions.create_run.send(conn, **columns, work_queue_id=work_queue_id, created_by=created_by)
+    state, pool = columns.pop("state") or FIRST, columns.pop("work_pool_name", None)
+    columns.setdefault("deployment_version", None)
+    columns.setdefault("work_queue_id", read_work_queue(conn, pool, run["work_queue_name"]) if pool else None)
+    inserted = sql.flow_run_transitions.create_run.send(conn, **columns, created_by=created_by)
     if (key is not None or run["parent_task_run_id"]) and not inserted.result():
         return sql.flow_run_transitions.read_run(conn, id=id, flow_id=run["flow_id"], idempotency_key=key), False
     write_flow_run_state(conn, first_transition({**columns, "run_count": 0}, state))

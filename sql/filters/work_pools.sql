@@ -1,4 +1,4 @@
--- Conditions of lists of work pools.
+-- Conditions and orders of lists of work pools.
 
 -- predicate: id.any_
 work_pool.id = ANY (%(work_pools.id.any_)s::uuid[])
@@ -8,3 +8,6 @@ work_pool.name = ANY (%(work_pools.name.any_)s::text[])
 
 -- predicate: type.any_
 work_pool.type = ANY (%(work_pools.type.any_)s::text[])
+
+-- sort: NAME_ASC
+work_pool.name ASC

@@ -1,4 +1,4 @@
--- Conditions of lists of work queues.
+-- Conditions and orders of lists of work queues.
 
 -- predicate: id.any_
 work_queue.id = ANY (%(work_queues.id.any_)s::uuid[])
@@ -11,3 +11,9 @@ work_queue.name ILIKE ANY (SELECT prefix || '%' FROM unnest(%(work_queues.name.s
 
 -- via: work_pools
 EXISTS (SELECT FROM work_pool WHERE work_pool.id = work_queue.work_pool_id AND {filter})
+
+-- sort: NAME_ASC
+work_queue.name ASC, work_queue.id ASC
+
+-- sort: PRIORITY_ASC
+work_queue.priority ASC, work_queue.id ASC

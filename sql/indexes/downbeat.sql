@@ -30,9 +30,21 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_flow_run__state_id ON flow_run (state
 CREATE INDEX CONCURRENTLY IF NOT EXISTS downbeat_flow_run__unfinished
     ON flow_run (state_type, expected_start_time DESC)
     WHERE state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING');
+-- The runs that a schedule has ahead (schedules.claim). Without it the planner takes another index until the table is analysed,
+-- and with 9,000 runs that are ahead the scheduler's look at 3,000 schedules took 7 s.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_flow_run__schedule_id_scheduler
+    ON flow_run (deployment_id, ((created_by ->> 'id')), next_scheduled_start_time)
+    WHERE state_type = 'SCHEDULED' AND auto_scheduled = true;
+-- Cancelled runs whose task runs may go on (loops.claim_cancelled_task_runs); other states write nothing to it.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS downbeat_flow_run__cancelled
+    ON flow_run (end_time) WHERE state_type = 'CANCELLED';
 -- Runs of a work queue; deleting one (fk_flow_run__work_queue_id__work_queue).
 CREATE INDEX CONCURRENTLY IF NOT EXISTS downbeat_flow_run__work_queue_id
     ON flow_run (work_queue_id) WHERE work_queue_id IS NOT NULL;
+-- What a worker's poll reads (work_pools.poll): the due runs of a work queue in order, and how many hold its slots.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS downbeat_flow_run__work_queue_id_state_type_next_scheduled
+    ON flow_run (work_queue_id, state_type, next_scheduled_start_time)
+    WHERE work_queue_id IS NOT NULL AND state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'CANCELLING');
 -- Deleting a block (fk_flow_run__infrastructure_document_id__block_document).
 CREATE INDEX CONCURRENTLY IF NOT EXISTS downbeat_flow_run__infrastructure_document_id
     ON flow_run (infrastructure_document_id) WHERE infrastructure_document_id IS NOT NULL;

@@ -19,10 +19,10 @@ from tests.bench import processes
 from tests.bench.load import Load
 from tests.prefect_server import Server
 
-# As they ship: Prefect's one process with its services, Downbeat's as many processes as cores.
+# As they ship: Prefect's one process with its services, Downbeat's as many processes as cores with their loops.
 STARTS = {
     "prefect": lambda url, **settings: prefect_server.start(url, services=True, **settings),
-    "downbeat": lambda url, **settings: downbeat_server.start(url, **settings),
+    "downbeat": lambda url, **settings: downbeat_server.start(url, DOWNBEAT_LOOPS="on", **settings),
 }
 
 

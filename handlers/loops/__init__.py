@@ -1,0 +1,124 @@
+"""Loops: what the server does by the clock, in any number of processes at once.
+
+Each is a function `(conn, now, limit) -> int` that does its work in transactions of its own, at most `limit` things in each,
+and gives how many it did. None is a leader: what one process works on is locked, and the others pass over it.
+"""
+
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import Connection
+from psycopg.conninfo import make_conninfo
+
+import sql
+from handlers.loops.cancellation_cleanup import cancel_subflows, cancel_task_runs, end_cancelling
+from handlers.loops.foreman import (
+    mark_deployments_not_ready,
+    mark_work_pools_not_ready,
+    mark_work_queues_not_ready,
+    mark_workers_offline,
+)
+from handlers.loops.late_runs import mark_late_runs
+from handlers.loops.leases import release_expired_leases
+from handlers.loops.pause_expirations import fail_expired_pauses
+from handlers.loops.scheduler import schedule_recent, schedule_runs
+from handlers.loops.settings import is_enabled, number
+from sql.database import connect
+
+log = logging.getLogger("downbeat.loops")
+
+JITTER = 0.1  # of the time between two rounds, so that processes that start together do not stay together
+MAX_BACK_OFF_SECONDS = 60
+DEPLOYMENTS = int(number("SCHEDULER_DEPLOYMENT_BATCH_SIZE", 100))  # whose schedules are looked at in one transaction
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A function, the service whose settings steer it, its time between two rounds in seconds, and its batch."""
+
+    run_once: Callable[[Connection, datetime, int], int]
+    service: str
+    every: float
+    limit: int = 200
+    setting: str = "LOOP_SECONDS"
+
+    @property
+    def pause_seconds(self) -> float:
+        """Give the configured time between two rounds."""
+        return number(f"{self.service}_{self.setting}", self.every)
+
+
+LOOPS = (
+    Loop(schedule_recent, "SCHEDULER", every=5, limit=DEPLOYMENTS, setting="RECENT_DEPLOYMENTS_LOOP_SECONDS"),
+    Loop(schedule_runs, "SCHEDULER", every=60, limit=DEPLOYMENTS),
+    Loop(mark_late_runs, "LATE_RUNS", every=5),
+    Loop(fail_expired_pauses, "PAUSE_EXPIRATIONS", every=5),
+    Loop(end_cancelling, "CANCELLATION_CLEANUP", every=20),
+    Loop(cancel_task_runs, "CANCELLATION_CLEANUP", every=20),
+    Loop(cancel_subflows, "CANCELLATION_CLEANUP", every=20),
+    Loop(release_expired_leases, "REPOSSESSOR", every=15),
+    Loop(mark_workers_offline, "FOREMAN", every=15),
+    Loop(mark_work_pools_not_ready, "FOREMAN", every=15),
+    Loop(mark_deployments_not_ready, "FOREMAN", every=15),
+    Loop(mark_work_queues_not_ready, "FOREMAN", every=15),
+)
+
+
+def enabled() -> list[Loop]:
+    """Give the loops whose service is switched on."""
+    return [loop for loop in LOOPS if is_enabled(loop.service)]
+
+
+def start(url: str, stopping: threading.Event) -> threading.Thread | None:
+    """Run the loops in a thread of this process until `stopping` is set; None if there are none, or with DOWNBEAT_LOOPS=off."""
+    loops = enabled()
+    if not loops or os.environ.get("DOWNBEAT_LOOPS", "on").lower() in ("0", "false", "no", "off"):
+        return None
+    thread = threading.Thread(target=run, args=(url, stopping, loops), name="loops", daemon=True)
+    thread.start()
+    return thread
+
+
+def run(url: str, stopping: threading.Event, loops: Sequence[Loop]) -> None:
+    """Run each loop when it is due, on one connection of its own, until `stopping` is set; outlives any exception."""
+    conn: Connection | None = None
+    due = {loop: time.monotonic() + random.uniform(0, min(1, loop.pause_seconds)) for loop in loops}
+    failures = dict.fromkeys(loops, 0)
+    while not stopping.is_set():
+        loop = min(due, key=due.get)
+        if stopping.wait(max(0, due[loop] - time.monotonic())):
+            break
+        try:
+            conn = conn if conn and not conn.closed else connect(make_conninfo(url, application_name="downbeat loops"))
+            run_round(loop, conn, stopping)
+            failures[loop] = 0
+        except Exception:
+            failures[loop] += 1
+            log.exception("%s failed and is tried again", loop.run_once.__name__)
+            if conn:
+                conn.close()
+        pause_seconds = loop.pause_seconds * random.uniform(1 - JITTER, 1 + JITTER)
+        if failures[loop]:
+            pause_seconds = min(pause_seconds * 2 ** min(failures[loop] - 1, 10), max(MAX_BACK_OFF_SECONDS, pause_seconds))
+        due[loop] = time.monotonic() + pause_seconds
+    if conn:
+        conn.close()
+
+
+def run_round(loop: Loop, conn: Connection, stopping: threading.Event) -> int:
+    """Run a loop until a batch is not full; gives how many things it did."""
+    total = 0
+    while not stopping.is_set():
+        done = loop.run_once(conn, sql.loops.read_clock(conn), loop.limit)
+        total += done
+        if done < loop.limit:
+            break
+    if total:
+        log.info("%s: %d", loop.run_once.__name__, total)
+    return total

@@ -1,0 +1,65 @@
+"""Workers that are silent, and what is not polled any more, is marked so; an event tells of each but the workers."""
+
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+import sql
+from handlers.loops.settings import number, seconds
+from sql.database import within
+from sql.ids import uuid7
+
+MISSED_HEARTBEATS = number("FOREMAN_INACTIVITY_HEARTBEAT_MULTIPLE", 3)
+HEARTBEAT_SECONDS = number("FOREMAN_FALLBACK_HEARTBEAT_INTERVAL_SECONDS", 30)
+DEPLOYMENT_TIMEOUT = seconds("FOREMAN_DEPLOYMENT_LAST_POLLED_TIMEOUT_SECONDS", 60)
+WORK_QUEUE_TIMEOUT = seconds("FOREMAN_WORK_QUEUE_LAST_POLLED_TIMEOUT_SECONDS", 60)
+
+
+def mark_workers_offline(conn: Connection, now: datetime, limit: int) -> int:
+    """Mark workers OFFLINE that have missed several heartbeats; gives their number."""
+    return sql.loops.mark_workers_offline(
+        conn, now=now, missed=MISSED_HEARTBEATS, interval_seconds=HEARTBEAT_SECONDS, limit=limit
+    )
+
+
+def mark_work_pools_not_ready(conn: Connection, now: datetime, limit: int) -> int:
+    """Mark work pools NOT_READY that have no worker left; gives their number."""
+    with within(conn):
+        pools = sql.loops.claim_deserted_work_pools(conn, now=now, limit=limit)
+        events = [
+            tell("work-pool", pool, now, {"prefect.work-pool.type": pool["type"]}, follows=pool["follows"]) for pool in pools
+        ]
+        if pools:
+            ids, event_ids = [pool["id"] for pool in pools], [event["id"] for event in events]
+            sql.loops.mark_work_pools_not_ready.send(conn, ids=ids, event_ids=event_ids, now=now)
+            sql.events.create.send(conn, events=events)
+    return len(pools)
+
+
+def mark_deployments_not_ready(conn: Connection, now: datetime, limit: int) -> int:
+    """Mark deployments NOT_READY for whose runs nobody asks any more; gives their number."""
+    with within(conn):
+        deployments = sql.loops.claim_unpolled_deployments(conn, since=now - DEPLOYMENT_TIMEOUT, limit=limit)
+        if deployments:
+            sql.loops.mark_deployments_not_ready.send(conn, ids=[deployment["id"] for deployment in deployments])
+            events = [tell("deployment", each, now, related=each["related"]) for each in deployments]
+            sql.events.create.send(conn, events=events)
+    return len(deployments)
+
+
+def mark_work_queues_not_ready(conn: Connection, now: datetime, limit: int) -> int:
+    """Mark work queues NOT_READY that nobody polls any more; gives their number."""
+    with within(conn):
+        queues = sql.loops.claim_unpolled_work_queues(conn, since=now - WORK_QUEUE_TIMEOUT, limit=limit)
+        if queues:
+            sql.loops.mark_work_queues_not_ready.send(conn, ids=[queue["id"] for queue in queues])
+            role = {"prefect.resource.role": "work-queue"}
+            sql.events.create.send(conn, events=[tell("work-queue", each, now, role, related=each["related"]) for each in queues])
+    return len(queues)
+
+
+def tell(noun: str, row: dict[str, Any], now: datetime, labels: dict[str, str] | None = None, **fields: Any) -> dict[str, Any]:
+    """Make the event that something became NOT_READY."""
+    resource = {"prefect.resource.id": f"prefect.{noun}.{row['id']}", "prefect.resource.name": row["name"], **(labels or {})}
+    return {"id": uuid7(), "occurred": now, "event": f"prefect.{noun}.not-ready", "resource": resource, **fields}

@@ -1,0 +1,37 @@
+"""Many runs moved at once: read in one round trip, decided one by one, written in another."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+
+import sql
+from handlers.rules.orchestration import begin, write_flow_run_state, write_task_run_state
+from handlers.rules.transition import Compiled, State, decide
+
+Propose = Callable[[dict[str, Any]], State]
+
+
+def move_flow_runs(conn: Connection, ids: Iterable[UUID], propose: Propose, rules: Compiled) -> int:
+    """Propose a state for each of these flow runs, which are locked; gives how many were written.
+
+    In the order of the task runs that stand for them, for that is the order in which their states are locked.
+    """
+    pending = [sql.flow_run_transitions.read.send(conn, id=id) for id in ids]
+    runs = sorted((read.result() for read in pending), key=lambda run: str(run["parent_task_run_id"] or ""))
+    written = 0
+    for run in runs:
+        transition = decide(conn, begin(run, propose(run), "Flow run"), rules)
+        if transition.proposed:
+            write_flow_run_state(conn, transition)
+            written += 1
+    return written
+
+
+def move_task_runs(conn: Connection, ids: Iterable[UUID], state: State) -> int:
+    """Write a state for each of these task runs, which are locked, whatever state they are in; gives how many there are."""
+    pending = [sql.task_run_transitions.read.send(conn, id=id) for id in ids]
+    for read in pending:
+        write_task_run_state(conn, begin(read.result(), state, "Task run"))
+    return len(pending)

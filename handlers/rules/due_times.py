@@ -1,0 +1,160 @@
+"""When a schedule is due.
+
+A schedule speaks of the clock on the wall. Its times become instants here, in one place and for all kinds: a time that the
+wall clock skips is due when the clock has gone on by as much, one that it shows twice is due the first time, and what falls on
+one instant so is due once. As on Prefect 3.8.3 for cron; its daily intervals drift by the hour of a change, ours do not.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta, timezone
+from itertools import count, takewhile
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from croniter import croniter
+from dateutil.rrule import DAILY, HOURLY, MINUTELY, SECONDLY, WEEKLY, rrule, rruleset, rrulestr
+
+UTC = timezone.utc
+DAY = timedelta(days=1)
+ANCHOR = datetime(2020, 1, 1)  # where an RRULE without a DTSTART begins
+PERIODS = {
+    WEEKLY: timedelta(weeks=1),
+    DAILY: DAY,
+    HOURLY: timedelta(hours=1),
+    MINUTELY: timedelta(minutes=1),
+    SECONDLY: timedelta(seconds=1),
+}
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9900, 1, 1, tzinfo=UTC)
+MAX_SKIPPED = 500_000  # recurrences before the start that are counted through, where a COUNT does not let them be leapt over
+
+
+def read_zone(schedule: dict[str, Any]) -> ZoneInfo:
+    """Give the time zone of a schedule; without one it is UTC."""
+    return ZoneInfo(schedule.get("timezone") or "UTC")
+
+
+def due_times(schedule: dict[str, Any], start: datetime, end: datetime) -> Iterator[datetime]:
+    """Give the times in UTC, ascending, at which a stored schedule is due from `start` through `end`.
+
+    Raises ValueError, LookupError or another error of the parser for a schedule that is not valid.
+    """
+    zone, start, end = read_zone(schedule), max(start, EARLIEST), min(end, LATEST)
+    if start > end:
+        return iter(())
+    if "interval" in schedule and schedule["interval"] < DAY.total_seconds():
+        instants = count_up(read_time(schedule["anchor_date"]), timedelta(seconds=schedule["interval"]), start.astimezone(UTC))
+    else:
+        kind = next(kind for kind in WALL_TIMES if kind in schedule)
+        wall_times = WALL_TIMES[kind](schedule, first_wall_time(start, zone), wall_time(end, zone) + DAY)
+        instants = localize(wall_times, zone)
+    return takewhile(lambda instant: instant <= end, (instant for instant in instants if instant >= start))
+
+
+def choose(times: Iterable[datetime], start: datetime, min_time: timedelta, min_runs: int, max_runs: int) -> list[datetime]:
+    """Give the first of the times: at most `max_runs`, else at least `min_runs` and until `start + min_time` is reached."""
+    chosen: list[datetime] = []
+    if max_runs > 0:
+        for time in times:
+            chosen.append(time)
+            if len(chosen) >= max_runs or (len(chosen) >= min_runs and time >= start + min_time):
+                break
+    return chosen
+
+
+def read_time(text: str) -> datetime:
+    """Read a time in UTC from its text; one without an offset is in UTC."""
+    time = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def wall_time(instant: datetime, zone: ZoneInfo) -> datetime:
+    """Give what the clock on the wall shows at an instant."""
+    return instant.astimezone(zone).replace(tzinfo=None, fold=0)
+
+
+def first_wall_time(start: datetime, zone: ZoneInfo) -> datetime:
+    """Give the earliest time on the wall that can be due at or after an instant: skipped times are due after the gap."""
+    skipped = (start.astimezone(zone).utcoffset() or DAY * 0) - ((start - DAY).astimezone(zone).utcoffset() or DAY * 0)
+    return wall_time(start, zone) - max(skipped, timedelta(0))
+
+
+def localize(wall_times: Iterable[datetime], zone: ZoneInfo) -> Iterator[datetime]:
+    """Turn ascending times on the wall into ascending instants, each once."""
+    skipped: list[datetime] = []
+    last: datetime | None = None
+    for wall in wall_times:
+        instant = wall.replace(tzinfo=zone).astimezone(UTC)
+        if wall_time(instant, zone) != wall:
+            skipped.append(instant)
+            continue
+        while skipped and skipped[0] <= instant:
+            before = skipped.pop(0)
+            if last is None or before > last:
+                yield (last := before)
+        if last is None or instant > last:
+            yield (last := instant)
+    yield from (instant for instant in skipped if last is None or instant > last)
+
+
+def count_up(anchor: datetime, interval: timedelta, start: datetime) -> Iterator[datetime]:
+    """Give the times from `start` on that are a whole number of intervals away from the anchor, as long as there are years."""
+    first = -((anchor - start) // interval)
+    try:
+        yield from (anchor + number * interval for number in count(first))
+    except OverflowError:
+        return
+
+
+def interval_wall_times(schedule: dict[str, Any], start: datetime, end: datetime) -> Iterator[datetime]:
+    """Give the times on the wall of an interval of a day or more."""
+    anchor = wall_time(read_time(schedule["anchor_date"]), read_zone(schedule))
+    return count_up(anchor, timedelta(seconds=schedule["interval"]), start)
+
+
+def cron_wall_times(schedule: dict[str, Any], start: datetime, end: datetime) -> Iterator[datetime]:
+    """Give the times on the wall of a cron expression; none if there is no such day in the next decades."""
+    second = start.replace(microsecond=0)
+    before = second if start.microsecond else second - timedelta(seconds=1)
+    times = croniter(schedule["cron"], before, day_or=schedule.get("day_or", True))
+    while True:
+        try:
+            wall = times.get_next(datetime)
+        except (ValueError, OverflowError):  # no such day for decades, or the last year of the calendar
+            return
+        if wall > end:
+            return
+        yield wall
+
+
+def rrule_wall_times(schedule: dict[str, Any], start: datetime, end: datetime) -> Iterator[datetime]:
+    """Give the times on the wall of an RRULE, or of a set of them. Zones in its text are not heeded, but its figures."""
+    rule = rrulestr(schedule["rrule"], dtstart=ANCHOR)
+    if isinstance(rule, rruleset):
+        rule._rrule = [bound(part, start, end) for part in rule._rrule]
+        rule._exrule = [bound(part, start, end) for part in rule._exrule]
+        rule._rdate = [date.replace(tzinfo=None) for date in rule._rdate]
+        rule._exdate = [date.replace(tzinfo=None) for date in rule._exdate]
+    else:
+        rule = bound(rule, start, end)
+    for number, wall in enumerate(rule):
+        if wall >= start:
+            yield wall
+        elif number > MAX_SKIPPED:
+            return
+
+
+def bound(rule: rrule, start: datetime, end: datetime) -> rrule:
+    """Make a rule begin shortly before `start`, in step with its DTSTART, and stop at `end`, so that it is quickly walked."""
+    first, until = rule._dtstart.replace(tzinfo=None), rule._until and rule._until.replace(tzinfo=None)
+    changes = {"until": min(until or end, end)}
+    if rule._count is not None:
+        changes = {}  # what comes after COUNT recurrences is found by counting them
+    elif rule._freq in PERIODS:
+        period = PERIODS[rule._freq] * rule._interval
+        first += max(0, (start - first) // period - 1) * period
+    bounded = rule.replace(dtstart=first, **changes)
+    bounded._until = min(until or end, end)
+    return bounded
+
+
+WALL_TIMES = {"interval": interval_wall_times, "cron": cron_wall_times, "rrule": rrule_wall_times}
