@@ -45,7 +45,8 @@ def due(seconds: float) -> dict:
 
 
 def test_every_loop_is_there_under_the_name_of_its_service():
-    assert {loop.service for loop in LOOPS} == {"SCHEDULER", "LATE_RUNS", "PAUSE_EXPIRATIONS", "FOREMAN", "CANCELLATION_CLEANUP"}
+    services = {"SCHEDULER", "LATE_RUNS", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP", "REPOSSESSOR", "FOREMAN"}
+    assert {loop.service for loop in LOOPS} == services
 
 
 @pytest.mark.parametrize(("name", "value", "off"), [
