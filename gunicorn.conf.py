@@ -86,6 +86,8 @@ def post_worker_init(worker):
     worker.loops = loops.start(os.environ["DATABASE_URL"], stopping)
 
     def terminate(signal_number, frame):
+        # A process group's SIGTERM comes twice, once from the master; a second one within stopping.set() would wait for itself.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         stopping.set()
         threading.Thread(target=loop.stop, args=(graceful_timeout * 0.8,)).start()
         worker.handle_exit(signal_number, frame)
@@ -95,6 +97,7 @@ def post_worker_init(worker):
 
 def worker_exit(server, worker):
     """Wait until what came on websockets is stored and the loops have ended, then give the worker's connections back."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as in terminate
     stopping.set()
     loop.stop(graceful_timeout * 0.4)
     if getattr(worker, "loops", None):

@@ -11,7 +11,16 @@ from typing import Any, NamedTuple
 
 MODULES = (
     *("flows", "flow_runs", "orchestration", "pauses", "task_runs", "states", "inputs", "logs", "admin", "bad_input"),
-    *("deployed_runs", "deployments", "concurrency_limits_v2", "work_pools", "work_queues", "walks"),
+    *(
+        "deployed_runs",
+        "deployments",
+        "concurrency_limits_v2",
+        "work_pools",
+        "work_queues",
+        "walks",
+    ),
+    *("saved_searches"),
+    *("filters"),
 )
 
 
