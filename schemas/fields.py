@@ -73,7 +73,7 @@ def parse_time(value: Any) -> datetime:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return datetime.fromtimestamp(value, timezone.utc)
     if sys.version_info >= (3, 11):
-        parsed = datetime.fromisoformat(value)
+        parsed = datetime.fromisoformat(value.replace("z", "Z") if isinstance(value, str) else value)
     else:
         match = TIME.match(value)
         if not match:

@@ -1,35 +1,61 @@
 """Filters: what an operator means, how operators are joined, and how one resource restricts the list of another."""
 
+import importlib
+import warnings
 from datetime import datetime, timedelta, timezone
+from typing import Any, get_args
 
 import pytest
 from marshmallow import Schema, fields
 
+import schemas.artifacts
+import schemas.block_documents
+import schemas.block_schemas
+import schemas.block_types
+import schemas.deployments
 import schemas.filters
 import schemas.flow_runs
 import schemas.flows
 import schemas.logs
 import schemas.task_runs
+import schemas.variables
 from sql.filters import FRAGMENTS, compose
 from tests.resources import NOBODY, make_flow, make_flow_run, make_task_run, problems, unique
 
 FILTERS = {
+    "artifact_collections": schemas.artifacts.ArtifactCollectionFilter,
+    "artifacts": schemas.artifacts.ArtifactFilter,
+    "block_documents": schemas.block_documents.BlockDocumentFilter,
+    "block_schemas": schemas.block_schemas.BlockSchemaFilter,
+    "block_types": schemas.block_types.BlockTypeFilter,
     "deployments": schemas.filters.DeploymentFilter,
     "flow_runs": schemas.filters.FlowRunFilter,
     "flows": schemas.filters.FlowFilter,
     "logs": schemas.logs.LogFilter,
     "task_runs": schemas.filters.TaskRunFilter,
+    "variables": schemas.variables.VariableFilter,
     "work_pools": schemas.filters.WorkPoolFilter,
     "work_queues": schemas.filters.WorkQueueFilter,
     "workers": schemas.filters.WorkerFilter,
 }
+# What clients send to find events is brought into another form first.
+IN_ANOTHER_FORM = {"events", "event_resources"}
 SORTS = {
+    "artifact_collections": schemas.artifacts.ARTIFACT_SORTS,
+    "artifacts": schemas.artifacts.ARTIFACT_SORTS,
+    "block_documents": schemas.block_documents.BLOCK_DOCUMENT_SORTS,
+    "deployments": schemas.deployments.DEPLOYMENT_SORTS,
     "flow_runs": schemas.flow_runs.FLOW_RUN_SORTS,
     "flows": schemas.flows.FLOW_SORTS,
     "logs": schemas.logs.LOG_SORTS,
     "task_runs": schemas.task_runs.TASK_RUN_SORTS,
+    "variables": schemas.variables.VARIABLE_SORTS,
 }
 CRITERIA = {
+    "artifact_collections": schemas.artifacts.ArtifactCollectionCriteria,
+    "artifacts": schemas.artifacts.ArtifactCriteria,
+    "block_documents": schemas.block_documents.BlockDocumentCriteria,
+    "deployments": schemas.deployments.DeploymentCriteria,
     "flow_runs": schemas.flow_runs.FlowRunCriteria,
     "flows": schemas.flows.FlowCriteria,
     "task_runs": schemas.task_runs.TaskRunCriteria,
@@ -47,7 +73,49 @@ def paths(schema: Schema, above: str = "") -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("resource", FRAGMENTS)
+@pytest.fixture(scope="module")
+def prefect_filters():
+    """The module of Prefect that has its filter objects."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module("prefect.server.schemas.filters")
+
+
+def fields_of_prefect(model: Any, above: str = "") -> dict[str, bool]:
+    """Give the path of every field of one of Prefect's filter objects, and whether it may be null."""
+    assert model.model_config["extra"] == "forbid"
+    found = {}
+    for name, field in model.model_fields.items():
+        kinds = get_args(field.annotation) or (field.annotation,)
+        nested = [kind for kind in kinds if hasattr(kind, "model_fields")]
+        found[above + name] = type(None) in kinds
+        if nested:
+            found |= fields_of_prefect(nested[0], f"{above}{name}.")
+    return found
+
+
+def fields_of_ours(schema: Schema, above: str = "") -> dict[str, bool]:
+    """Give the path of every field of a filter object, and whether it may be null."""
+    assert schema.unknown == "raise"
+    found = {}
+    for name, field in schema.fields.items():
+        found[above + name] = field.allow_none
+        if isinstance(field, fields.Nested):
+            found |= fields_of_ours(field.schema, f"{above}{name}.")
+    return found
+
+
+@pytest.mark.parametrize("resource", FILTERS)
+def test_a_filter_object_has_the_fields_that_prefects_has_and_the_same_may_be_null(prefect_filters, resource):
+    theirs = getattr(prefect_filters, FILTERS[resource].__name__)
+    assert fields_of_ours(FILTERS[resource]()) == fields_of_prefect(theirs)
+
+
+def test_every_file_of_predicates_has_its_filter_object():
+    assert set(FILTERS) | IN_ANOTHER_FORM == set(FRAGMENTS)
+
+
+@pytest.mark.parametrize("resource", FILTERS)
 def test_every_operator_has_its_predicate_and_every_predicate_its_operator(resource):
     assert paths(FILTERS[resource]()) == set(FRAGMENTS[resource]["predicate"])
 
@@ -64,9 +132,15 @@ def test_every_resource_that_a_list_can_be_restricted_by_is_reached(resource):
 
 
 def test_what_a_client_sends_is_in_the_parameters_only():
-    chosen = compose("flows", flows={"name": {"any_": ["'; DROP TABLE flow; --"]}})
+    chosen = compose("flows", flows={"name": {"any_": ["'; DROP TABLE flow; --", "other"]}})
     assert "DROP" not in chosen.text
-    assert chosen.parameters == {"flows.name.any_": ["'; DROP TABLE flow; --"]}
+    assert chosen.parameters == {"flows.name.any_": ["'; DROP TABLE flow; --", "other"]}
+
+
+def test_one_of_a_single_value_is_equal_to_it():
+    chosen = compose("flows", flows={"name": {"any_": ["'; DROP TABLE flow; --"]}})
+    assert "(flow.name = %(flows.name.any_)s::text)" in chosen.text
+    assert chosen.parameters == {"flows.name.any_": "'; DROP TABLE flow; --"}
 
 
 def test_nothing_given_restricts_nothing():
@@ -134,6 +208,9 @@ FOUND = [
     ({"operator": "or_", "name": {"any_": ["plain"]}, "tags": {"any_": ["b"]}}, "plain tagged"),
     ({"operator": "or_", "name": {"any_": ["plain"]}, "tags": {}}, EVERY),
     ({"operator": "or_", "name": {"any_": ["plain"]}, "tags": None}, "plain"),
+    ({"operator": "or_", "name": {"any_": ["plain"]}, "state": {"type": {}}}, EVERY),
+    ({"state": {"operator": "or_", "name": {"any_": ["Done"]}, "type": {}}}, "completed"),
+    ({"state": {"type": {"any_": ["RUNNING", "COMPLETED"], "not_any_": ["COMPLETED"]}}}, "running"),
     ({"flow_version": {"any_": ["7"]}}, "tagged"),
     ({"work_queue_name": {"any_": ["here"]}}, "scheduled"),
     ({"work_queue_name": {"is_null_": True}}, "completed plain running tagged"),

@@ -15,7 +15,7 @@ resources are reached from it (`via` a condition, or `through` a resource that i
     -- sort: EXPECTED_START_TIME_DESC
     flow_run.expected_start_time DESC, flow_run.id DESC
 
-What a client sends reaches SQL only as parameters; operators that are null are left out.
+What a client sends reaches SQL only as parameters; operators that are null and predicates that are TRUE are left out.
 """
 
 import re
@@ -26,8 +26,13 @@ from typing import Any
 from sql.statement import Filter
 
 HEADER = re.compile(r"^-- (?P<kind>predicate|via|through|sort): *(?P<name>[\w.]+)$", re.MULTILINE)
+# One of several values; of a single one PostgreSQL knows more: that an index may begin with it and be in order behind it.
+ANY = re.compile(r"= ANY \((%\([\w.]+\)s::\w+)\[\]\)")
 # The operators for which an empty list matches nothing; for all others an empty list or string does not restrict.
 ONE_OF = ("any_", "id_", "type_")
+# Objects that are left out when they do not restrict; any other holds then for all rows, which shows under or_ (observed on
+# Prefect 3.8.3).
+LEFT_OUT = ("state.type", "state.name", "concurrency_limit", "text")
 
 
 def read_fragments(path: Path) -> dict[str, dict[str, str]]:
@@ -87,8 +92,11 @@ def predicates(resource: str, chosen: dict[str, Any], path: tuple, parameters: d
             continue
         if name in FRAGMENTS[resource]["predicate"]:
             text = FRAGMENTS[resource]["predicate"][name]
+            if isinstance(value, list) and len(value) == 1 and ANY.search(text):
+                text, value = ANY.sub(r"= \1", text), value[0]
             if f"%({resource}.{name})s" in text:
                 parameters[f"{resource}.{name}"] = value
-            yield f"({text})"
-        else:
-            yield join(resource, value, (*path, key), parameters)
+            if text != "TRUE":
+                yield f"({text})"
+        elif (joined := join(resource, value, (*path, key), parameters)) != "TRUE" or name not in LEFT_OUT:
+            yield joined

@@ -35,7 +35,7 @@ deployment.tags ?| %(deployments.tags.any_)s::text[]
 deployment.work_queue_name = ANY (%(deployments.work_queue_name.any_)s::text[])
 
 -- predicate: concurrency_limit.ge_
--- The three of concurrency_limit are accepted and do nothing, as in Prefect: limits are rows of their own by now.
+-- The three of concurrency_limit are accepted and left out, as in Prefect: limits are rows of their own by now.
 TRUE
 
 -- predicate: concurrency_limit.le_

@@ -13,10 +13,10 @@ flow_run.name = ANY (%(flow_runs.name.any_)s::text[])
 flow_run.name ILIKE '%' || %(flow_runs.name.like_)s::text || '%'
 
 -- predicate: tags.all_
-flow_run.tags ?& %(flow_runs.tags.all_)s::text[]
+flow_run.tags <> '[]' AND flow_run.tags ?& %(flow_runs.tags.all_)s::text[]
 
 -- predicate: tags.any_
-flow_run.tags ?| %(flow_runs.tags.any_)s::text[]
+flow_run.tags <> '[]' AND flow_run.tags ?| %(flow_runs.tags.any_)s::text[]
 
 -- predicate: tags.is_null_
 (flow_run.tags = '[]') = %(flow_runs.tags.is_null_)s::boolean

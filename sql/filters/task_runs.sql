@@ -10,7 +10,7 @@ task_run.name = ANY (%(task_runs.name.any_)s::text[])
 task_run.name ILIKE '%' || %(task_runs.name.like_)s::text || '%'
 
 -- predicate: tags.all_
-task_run.tags ?& %(task_runs.tags.all_)s::text[]
+task_run.tags <> '[]' AND task_run.tags ?& %(task_runs.tags.all_)s::text[]
 
 -- predicate: tags.is_null_
 (task_run.tags = '[]') = %(task_runs.tags.is_null_)s::boolean
