@@ -1,4 +1,4 @@
-"""Events that clients send: the websocket /api/events/in.
+"""Events that clients send: the websocket /api/events/in, and POST for those who have a list of them.
 
 What arrives on all of a process's sockets goes through one queue into the database, a batch in one transaction: up to
 BATCH_EVENTS of them, or what came within LINGER_SECONDS of the first. Clients take the answer to a ping as word that all they
@@ -21,7 +21,8 @@ from psycopg import errors
 from psycopg_pool import PoolTimeout
 
 import sql
-from handlers.http import find_nul
+from handlers.errors import Invalid, invalid
+from handlers.http import find_nul, find_problems, no_content, read_body
 from handlers.task_run_events import read_task_run, record_task_runs
 from handlers.websockets import Purpose, Websocket, accept, loop
 from schemas.events import EVENT, read_fields
@@ -140,6 +141,23 @@ recorder = Recorder()
 EVENTS_IN = Purpose(recorder.receive, recorder.confirm, recorder.flush)
 
 
+@blueprint.post("")
+def create_events() -> Response:
+    """Store a list of events, as a whole or not at all (204). Those that are stored already are left alone."""
+    contents, batch, problems = read_body(), [], {}
+    if not isinstance(contents, list):
+        raise invalid("must be a list of events")
+    for place, content in enumerate(contents):
+        try:
+            batch.append(tell(read_fields(content, EVENT)))
+        except ValidationError as error:
+            problems[place] = error.normalized_messages()
+    if problems:
+        raise Invalid(list(find_problems(problems, contents, ("body",))), contents)
+    record(batch)
+    return no_content()
+
+
 @blueprint.get("/in", websocket=True)
 def stream_events_in() -> Response:
     """Store the events that a client sends, one to a message."""
@@ -208,6 +226,11 @@ def read_event(text: str) -> Told | None:
     except (orjson.JSONDecodeError, ValidationError) as error:
         log.warning("an event is rejected: %s: %.200s", error, text)
         return None
+    return tell(event)
+
+
+def tell(event: dict[str, Any]) -> Told:
+    """Put an event together with the task run that it tells of."""
     try:
         return Told(event, read_task_run(event))
     except ValidationError as error:

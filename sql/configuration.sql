@@ -1,5 +1,11 @@
 -- Configuration: one row per key, and whether the database answers at all.
 
+-- name: create :exec
+-- Set the value of a key that has none.
+INSERT INTO configuration (id, key, value)
+VALUES (%(id)s::uuid, %(key)s::text, %(value)s::jsonb)
+    ON CONFLICT (key) DO NOTHING;
+
 -- name: upsert :exec
 -- Set the value of a key.
 INSERT INTO configuration (id, key, value)

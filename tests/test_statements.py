@@ -7,7 +7,8 @@ from sql.filters import FRAGMENTS, compose, gather
 from sql.statement import SHAPES, Statement, number_parameters
 
 ALL = [statement for file in STATEMENTS.values() for statement in file.values()]
-TABLES = {resource: resource.removesuffix("s") for resource in FRAGMENTS}
+NAMED_AS_THEY_ARE = ("events", "event_resources")
+TABLES = {name: name if name in NAMED_AS_THEY_ARE else name.removesuffix("s") for name in FRAGMENTS}
 CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT")
 
 

@@ -19,7 +19,7 @@ MODULES = (
         "work_queues",
         "walks",
     ),
-    *("saved_searches"),
+    *("artifacts", "variables", "saved_searches", "event_history", "blocks"),
     *("filters"),
 )
 

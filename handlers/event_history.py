@@ -1,0 +1,119 @@
+"""Operations under /events that read: lists page by page, and counts."""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from math import ceil
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, request
+from marshmallow import ValidationError
+
+import sql
+from handlers.errors import Invalid, invalid
+from handlers.http import answer, body, document
+from schemas.event_history import COUNTABLES, UNIT_SECONDS, EventsCount, EventsFilter, EventsPage
+from sql.database import connection
+from sql.filters import sort_by
+from sql.filters.events import compose_events
+
+blueprint = Blueprint("event_history", __name__, url_prefix="/api/events")
+
+MAX_SPANS = 1000
+FIRST_SPAN = datetime(2024, 4, 1, tzinfo=timezone.utc)  # a Monday; as in sql.events.count_by_time
+page_schema = EventsPage()
+
+
+@blueprint.post("/filter")
+@body(EventsFilter)
+def filter_events(filter: dict[str, Any], limit: int) -> Response:
+    """List the events that match: the first page, how many match in all, and the address of the next page."""
+    return show_page(filter, limit)
+
+
+@blueprint.get("/filter/next")
+def filter_events_further() -> Response:
+    """List the events of a further page, which the token in its address describes (403 if it is not one of ours)."""
+    token = request.args.get("page-token")
+    if token is None:
+        raise Invalid([{"type": "missing", "loc": ["query", "page-token"], "msg": "Missing.", "input": None}])
+    try:
+        page = page_schema.load(orjson.loads(base64.urlsafe_b64decode(token)))
+    except (binascii.Error, ValueError, ValidationError):
+        return answer({"detail": "The page token is not valid."}, 403)
+    return show_page(**page)
+
+
+@blueprint.post("/count-by/<countable>")
+@body(EventsCount)
+def count_events(countable: str, filter: dict[str, Any], time_unit: str, time_interval: float) -> Response:
+    """Count the events that match: by span of time, by name, or by the resource that they happened to."""
+    if countable not in COUNTABLES:
+        message = f"Must be one of {', '.join(COUNTABLES)}."
+        raise Invalid([{"type": "enum", "loc": ["path", "countable"], "msg": message, "input": countable}])
+    chosen = compose_events(filter["events"], filter["resources"])
+    if countable in ("event", "resource"):
+        count = sql.events.count_by_event if countable == "event" else sql.events.count_by_resource
+        with connection() as conn:
+            return document(count(conn, filter=chosen))
+    unit, steps = ("day", 1) if countable == "day" else (time_unit, time_interval)
+    span = timedelta(seconds=UNIT_SECONDS[unit] * steps)
+    starts = list(span_starts(**filter["events"]["occurred"], unit=timedelta(seconds=UNIT_SECONDS[unit]), span=span))
+    with connection() as conn:
+        rows = sql.events.count_by_time(
+            conn, filter=chosen, span=f"{span.days} days {span.seconds}.{span.microseconds:06} seconds"
+        )
+    counts = {row["start"]: row["count"] for row in rows}
+    return answer(
+        [
+            {
+                "value": str(place),
+                "label": start.isoformat(),
+                "count": counts.get(start, 0),
+                "start_time": start,
+                "end_time": start + span - timedelta(microseconds=1),
+            }
+            for place, start in enumerate(starts)
+        ]
+    )
+
+
+def show_page(filter: dict[str, Any], limit: int, offset: int = 0, total: int | None = None) -> Response:
+    """Answer with a page of the events that match. They are counted for the first page only; its successors are told."""
+    statements = sql.events
+    chosen, order = compose_events(filter["events"], filter["resources"]), sort_by("events", filter["order"])
+    page, count = (statements.page, statements.count)
+    if filter["distinct"]:
+        page, count = (statements.page_of_resources, statements.count_resources)
+    with connection() as conn:
+        found = page.send(conn, filter=chosen, sort=order, limit=limit, offset=offset)
+        if total is None:
+            total = count(conn, filter=chosen)
+        rows = statements.read_many(conn, ids=[row["id"] for row in found.result()])
+    address = None
+    if offset + limit < total:
+        further = {"filter": filter["sent"], "limit": limit, "offset": offset + limit, "total": total}
+        token = base64.urlsafe_b64encode(orjson.dumps(further, option=orjson.OPT_UTC_Z)).decode()
+        address = f"{request.host_url}api/events/filter/next?page-token={token}"
+    rest = {"total": total, "next_page": address}
+    return document(b'{"events":' + rows + b"," + orjson.dumps(rest)[1:])
+
+
+def span_starts(since: datetime, until: datetime, unit: timedelta, span: timedelta) -> Iterator[datetime]:
+    """Give the start of each span of time that has a moment between two times; none begins after the present unit of time.
+
+    Raises Invalid for more than MAX_SPANS.
+    """
+    try:
+        if (number := ceil((until - since) / span)) > MAX_SPANS:
+            raise invalid(f"makes {number} spans, more than {MAX_SPANS}", "time_interval")
+        if until > (now := datetime.now(timezone.utc)):
+            until = FIRST_SPAN + ((now - FIRST_SPAN) // unit + 1) * unit - timedelta(microseconds=1)
+        start = FIRST_SPAN + (since - FIRST_SPAN) // span * span
+        while start < until:
+            yield start
+            start += span
+    except OverflowError:
+        raise invalid("makes spans beyond the times there are", "time_interval") from None

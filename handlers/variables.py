@@ -1,0 +1,122 @@
+"""Operations under /variables."""
+
+from typing import Any
+
+from flask import Blueprint, Response
+from psycopg import Connection, errors
+
+import sql
+from handlers import pages
+from handlers.errors import Conflict, NotFound
+from handlers.http import answer, body, document, no_content
+from schemas.variables import VariableCreate, VariableCriteria, VariablesFilter, VariableUpdate
+from sql.database import connection, transaction
+from sql.ids import uuid7
+
+blueprint = Blueprint("variables", __name__, url_prefix="/api/variables")
+
+
+@blueprint.post("/")
+@body(VariableCreate)
+def create_variable(name: str, value: Any, tags: list[str]) -> Response:
+    """Create a variable (201)."""
+    id = uuid7()
+    try:
+        with transaction() as conn:
+            record_event(conn, "created", sql.variables.create(conn, id=id, name=name, value=value, tags=tags))
+            shown = sql.variables.read.send(conn, id=id)
+    except errors.UniqueViolation:
+        raise Conflict(f"A variable with the name {name!r} already exists.") from None
+    return document(shown.result(), 201)
+
+
+@blueprint.get("/<id:id>")
+def read_variable(id: str) -> Response:
+    """Give a variable."""
+    with connection() as conn:
+        return found(sql.variables.read(conn, id=id))
+
+
+@blueprint.get("/name/<name>")
+def read_variable_by_name(name: str) -> Response:
+    """Give the variable of a name."""
+    with connection() as conn:
+        return found(sql.variables.read_by_name(conn, name=name))
+
+
+@blueprint.post("/filter")
+@body(VariablesFilter)
+def filter_variables(**arguments: Any) -> Response:
+    """List the variables that match."""
+    return document(pages.read_list("variables", **arguments))
+
+
+@blueprint.post("/count")
+@body(VariableCriteria)
+def count_variables(**criteria: dict) -> Response:
+    """Count the variables that match."""
+    return answer(pages.count("variables", **criteria))
+
+
+@blueprint.patch("/<id:id>")
+@body(VariableUpdate)
+def update_variable(id: str, **changes: Any) -> Response:
+    """Change a variable."""
+    return update(changes, id=id)
+
+
+@blueprint.patch("/name/<path_name>")
+@body(VariableUpdate)
+def update_variable_by_name(path_name: str, **changes: Any) -> Response:
+    """Change the variable of a name."""
+    return update(changes, name=path_name)
+
+
+@blueprint.delete("/<id:id>")
+def delete_variable(id: str) -> Response:
+    """Delete a variable."""
+    return delete(id=id)
+
+
+@blueprint.delete("/name/<name>")
+def delete_variable_by_name(name: str) -> Response:
+    """Delete the variable of a name."""
+    return delete(name=name)
+
+
+def found(variable: bytes | None) -> Response:
+    """Answer with a variable. Raises NotFound if there is none."""
+    if variable is None:
+        raise NotFound("Variable")
+    return document(variable)
+
+
+def update(changes: dict[str, Any], id: str | None = None, name: str | None = None) -> Response:
+    """Change the variable of an id or a name."""
+    with transaction() as conn:
+        record_event(conn, "updated", sql.variables.update(conn, id=id, name=name, changes=changes))
+    return no_content()
+
+
+def delete(id: str | None = None, name: str | None = None) -> Response:
+    """Delete the variable of an id or a name."""
+    with transaction() as conn:
+        record_event(conn, "deleted", sql.variables.delete(conn, id=id, name=name))
+    return no_content()
+
+
+def record_event(conn: Connection, action: str, variable: dict[str, Any] | None) -> None:
+    """Record what happened to a variable, with the transaction that it happens in. Raises NotFound if there is none."""
+    if variable is None:
+        raise NotFound("Variable")
+    event = {
+        "id": uuid7(),
+        "occurred": variable["occurred"],
+        "event": f"prefect.variable.{action}",
+        "resource": {
+            "prefect.resource.id": f"prefect.variable.{variable['id']}",
+            "prefect.resource.name": variable["name"],
+        },
+        "payload": {"name": variable["name"], "value": variable["value"], "tags": variable["tags"]},
+    }
+    sql.events.create.send(conn, events=[event])
