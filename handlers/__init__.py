@@ -3,6 +3,7 @@
 from handlers import (
     admin,
     artifacts,
+    automations,
     block_documents,
     block_schemas,
     block_types,
@@ -51,5 +52,6 @@ BLUEPRINTS = (
     csrf_token.blueprint,
     events.blueprint,
     event_history.blueprint,
+    automations.blueprint,
     admin.blueprint,
 )

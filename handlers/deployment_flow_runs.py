@@ -62,7 +62,7 @@ def read_deployment(conn: Connection, id: str) -> dict[str, Any]:
     """Give what the runs of a deployment need of it. Raises NotFound."""
     deployment = sql.deployments.read_for_run(conn, id=id)
     if deployment is None:
-        raise NotFound("Deployment")
+        raise NotFound(f"Deployment {id}")
     return deployment
 
 
@@ -81,7 +81,7 @@ def complete(conn: Connection, deployment: dict[str, Any], run: dict[str, Any]) 
     if deployment["enforce_parameter_schema"] if enforced is None else enforced:
         check_parameters(parameters, deployment["parameter_openapi_schema"])
     try:
-        check_run(deployment, run["job_variables"])
+        check_run(conn, deployment, run["job_variables"])
     except ValueError as error:
         raise invalid(f"Error creating flow run: {error}", "job_variables") from None
     queue = {key: deployment[key] for key in ("work_queue_id", "work_queue_name")}

@@ -22,7 +22,7 @@ def read_deployment_schedules(id: str) -> Response:
     """List the schedules of a deployment, newest first."""
     with connection() as conn:
         if sql.deployments.read_tags(conn, id=id) is None:
-            raise NotFound("Deployment")
+            raise NotFound(f"Deployment {id}")
         return document(sql.deployment_schedules.filter(conn, deployment_id=id))
 
 
@@ -46,7 +46,7 @@ def update_deployment_schedule(id: str, schedule_id: str, replaces: str | None, 
     with transaction() as conn:
         lock(conn, id)
         if not sql.deployment_schedules.update(conn, id=schedule_id, deployment_id=id, changes=given(changes)):
-            raise NotFound("Schedule")
+            raise NotFound(f"Schedule {schedule_id}")
         delete_runs(conn, id, [schedule_id])
     return no_content()
 
@@ -57,7 +57,7 @@ def delete_deployment_schedule(id: str, schedule_id: str) -> Response:
     with transaction() as conn:
         lock(conn, id)
         if not sql.deployment_schedules.delete(conn, ids=[schedule_id], deployment_id=id):
-            raise NotFound("Schedule")
+            raise NotFound(f"Schedule {schedule_id}")
         delete_runs(conn, id, [schedule_id], future=False)
     return no_content()
 
@@ -65,7 +65,7 @@ def delete_deployment_schedule(id: str, schedule_id: str) -> Response:
 def lock(conn: Connection, deployment_id: str) -> None:
     """Lock a deployment, so that no runs are made of its schedules meanwhile. Raises NotFound."""
     if sql.deployments.lock(conn, id=deployment_id, flow_id=None, name=None) is None:
-        raise NotFound("Deployment")
+        raise NotFound(f"Deployment {deployment_id}")
 
 
 def create(conn: Connection, deployment_id: str, schedules: Iterable[Mapping[str, Any]]) -> list[str]:

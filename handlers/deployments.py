@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, Response
-from psycopg import Connection
+from psycopg import Connection, errors
 
 import sql
 from handlers import pages, settings
@@ -13,7 +13,7 @@ from handlers.errors import BadRequest, Conflict, NotFound, invalid
 from handlers.http import answer, body, document, no_content
 from handlers.rules.deployments import find_queue
 from handlers.rules.inputs import hydrate, validate
-from handlers.rules.job_variables import check_job_variables, without_required
+from handlers.rules.job_variables import check_changed, check_job_variables
 from handlers.rules.schedules import schedule_deployment
 from handlers.rules.work_pools import AGENT_POOL
 from schemas.deployments import (
@@ -55,8 +55,7 @@ def create_deployment(name: str, flow_id: str, schedules: list[dict], labels: di
         id = sql.deployments.lock(conn, id=None, flow_id=flow_id, name=name)
         is_new = id is None
         if is_new:
-            row = {**DEFAULTS, **changes, "id": uuid7(), "name": name, "flow_id": flow_id}
-            id = sql.deployments.create(conn, deployment=row)
+            id = insert(conn, {**DEFAULTS, **changes, "id": uuid7(), "name": name, "flow_id": flow_id})
         if id is None:  # somebody else has created it meanwhile
             is_new, id = False, sql.deployments.lock(conn, id=None, flow_id=flow_id, name=name)
         if is_new:
@@ -81,10 +80,10 @@ def update_deployment(id: str, **fields: Any) -> Response:
             del fields[key]
     with transaction() as conn:
         if sql.deployments.read_tags(conn, id=id) is None:
-            raise NotFound("Deployment")
+            raise NotFound(f"Deployment {id}")
         changes = columns(conn, fields)
         if sql.deployments.lock(conn, id=id, flow_id=None, name=None) is None:
-            raise NotFound("Deployment")
+            raise NotFound(f"Deployment {id}")
         before = sql.deployments.describe(conn, id=id)
         check_update(conn, fields, before)
         changes |= {"parameters": fields["parameters"]} if "parameters" in fields else {}
@@ -101,7 +100,7 @@ def read_deployment_by_name(flow_name: str, deployment_name: str) -> Response:
     with connection() as conn:
         deployment = sql.deployments.read_by_name(conn, flow_name=flow_name, name=deployment_name)
     if deployment is None:
-        raise NotFound("Deployment")
+        raise NotFound(f"Deployment '{flow_name}/{deployment_name}'")
     return document(deployment)
 
 
@@ -111,7 +110,7 @@ def read_deployment(id: str) -> Response:
     with connection() as conn:
         deployment = sql.deployments.read(conn, id=id)
     if deployment is None:
-        raise NotFound("Deployment")
+        raise NotFound(f"Deployment {id}")
     return document(deployment)
 
 
@@ -151,7 +150,7 @@ def delete_deployment(id: str) -> Response:
     """Delete a deployment with its schedules, its limit and the runs that have not started."""
     with transaction() as conn:
         if not delete_deployments(conn, [id]):
-            raise NotFound("Deployment")
+            raise NotFound(f"Deployment {id}")
     return no_content()
 
 
@@ -195,8 +194,18 @@ def check_work_queues(id: str) -> Response:
     with connection() as conn:
         tags = sql.deployments.read_tags(conn, id=id)
         if tags is None:
-            raise NotFound("Deployment")
+            raise NotFound(f"Deployment {id}")
         return document(sql.deployments.work_queue_check(conn, id=id, tags=tags))
+
+
+def insert(conn: Connection, deployment: dict[str, Any]) -> Any:
+    """Insert a deployment and give its id, or None if its flow has one of this name. Raises NotFound for an unknown flow."""
+    try:
+        return sql.deployments.create(conn, deployment=deployment)
+    except errors.ForeignKeyViolation as error:
+        if error.diag.constraint_name == "fk_deployment__flow_id__flow":
+            raise NotFound(f"Flow {deployment['flow_id']}") from None
+        raise
 
 
 def check_new(conn: Connection, fields: dict[str, Any]) -> None:
@@ -204,12 +213,12 @@ def check_new(conn: Connection, fields: dict[str, Any]) -> None:
     pool = fields.get("work_pool_name")
     if pool and pool != AGENT_POOL and fields.get("job_variables"):
         try:
-            check_job_variables(read_template(conn, pool), fields["job_variables"])
+            check_job_variables(conn, read_template(conn, pool), fields["job_variables"])
         except ValueError as error:
             raise invalid(f"Error creating deployment: {error}", "job_variables") from None
     if fields.get("enforce_parameter_schema") and fields.get("parameter_openapi_schema") is not None:
         try:
-            validate(fields["parameters"], without_required(fields["parameter_openapi_schema"]))
+            validate(fields["parameters"], fields["parameter_openapi_schema"], is_complete=False)
         except ValueError as error:
             raise invalid(str(error), "parameters") from None
 
@@ -221,7 +230,7 @@ def check_update(conn: Connection, fields: dict[str, Any], before: dict[str, Any
     """
     if fields.get("work_pool_name") and fields.get("job_variables"):
         try:
-            check_job_variables(read_template(conn, fields["work_pool_name"]), fields["job_variables"])
+            check_changed(read_template(conn, fields["work_pool_name"]), fields["job_variables"])
         except ValueError as error:
             raise Conflict(f"Error updating deployment: {error}") from None
     if "parameters" in fields:
@@ -235,7 +244,7 @@ def check_update(conn: Connection, fields: dict[str, Any], before: dict[str, Any
     if schema is None:
         raise Conflict(NO_SCHEMA)
     try:
-        validate(fields.get("parameters", before["parameters"]), without_required(schema))
+        validate(fields.get("parameters", before["parameters"]), schema, is_complete=False)
     except ValueError as error:
         raise Conflict(f"Error updating deployment: {error}") from None
 
@@ -296,7 +305,7 @@ def set_paused(id: str, paused: bool) -> None:
     """Pause a deployment or let it go on, with the runs of its schedules. Raises NotFound."""
     with transaction() as conn:
         if sql.deployments.lock(conn, id=id, flow_id=None, name=None) is None:
-            raise NotFound("Deployment")
+            raise NotFound(f"Deployment {id}")
         sql.deployments.set_paused.send(conn, id=id, paused=paused)
         if paused:
             sql.deployments.delete_scheduled_runs.send(

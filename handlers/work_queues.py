@@ -21,7 +21,6 @@ from handlers.rules.work_pools import (
 )
 from schemas.work_queues import WorkQueueConcurrency, WorkQueueCreate, WorkQueuePoll, WorkQueuesFilter, WorkQueueUpdate
 from sql.database import connection, transaction, within
-from sql.filters import compose, sort_by
 
 blueprint = Blueprint("work_queues", __name__, url_prefix="/api/work_queues")
 
@@ -76,7 +75,7 @@ def poll_work_queue(id: str, **arguments: Any) -> Response:
         queue = sql.work_queues.poll(conn, id=id)
         if queue is None:
             raise NotFound(f"Work queue {id}")
-        runs = read_due_runs(conn, queue, **arguments)
+        runs = b"[]" if queue["is_paused"] else sql.work_queues.due_runs(conn, id=id, free_slots=queue["free_slots"], **arguments)
         if request.headers.get("X-Prefect-UI", "").lower() not in ("true", "1", "yes", "on", "t", "y"):
             note_poll(conn, [id], queue["has_unready"])
     return document(runs)
@@ -125,25 +124,6 @@ def lock(conn: Connection, id: str) -> tuple[dict[str, Any], dict[str, Any]]:
         raise NotFound(f"Work queue {id}")
     pool = lock_pool(conn, name)
     return pool, lock_queue(conn, pool, id=id)
-
-
-def read_due_runs(conn: Connection, queue: dict[str, Any], scheduled_before: Any, limit: int) -> bytes:
-    """Give the runs that carry a queue's name, or those that its filter finds, that are due, as far as its slots go."""
-    if queue["is_paused"]:
-        return b"[]"
-    criteria: dict[str, Any] = {"work_queue_name": {"any_": [queue["name"]]}}
-    if queue["filter"]:
-        deployments = {"any_": queue["filter"].get("deployment_ids"), "is_null_": False}
-        criteria = {"tags": {"all_": queue["filter"].get("tags")}, "deployment_id": deployments}
-    due = {"state": {"type": {"any_": ["SCHEDULED"]}}, "next_scheduled_start_time": {"before_": scheduled_before}}
-    found = sql.flow_runs.page(
-        conn,
-        filter=compose("flow_runs", flow_runs=criteria | due),
-        sort=sort_by("flow_runs", "NEXT_SCHEDULED_START_TIME_ASC"),
-        limit=limit if queue["free_slots"] is None else min(limit, queue["free_slots"]),
-        offset=0,
-    )
-    return sql.flow_runs.read_many(conn, ids=[run["id"] for run in found]) if found else b"[]"
 
 
 def note_poll(conn: Connection, queue_ids: list[str], has_unready: bool) -> None:

@@ -55,6 +55,13 @@ class VersionInfo(Schema):
     version = fields.String(required=True)
 
 
+class ParameterSchema(Document):
+    """The JSON Schema of a deployment's parameters; an empty one stands for that of a flow without parameters."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict:
+        return super()._deserialize(value, attr, data, **kwargs) or {"type": "object", "properties": {}}
+
+
 class DeploymentFields(Model):
     """What a deployment's creation and its update share. Only what is sent is there after loading."""
 
@@ -68,7 +75,7 @@ class DeploymentFields(Model):
     concurrency_options = fields.Nested(ConcurrencyOptions, allow_none=True)
     global_concurrency_limit_id = Id(allow_none=True)
     enforce_parameter_schema = fields.Boolean()
-    parameter_openapi_schema = Document(allow_none=True)
+    parameter_openapi_schema = ParameterSchema(allow_none=True)
     parameters = Parameters()
     tags = Strings()
     pull_steps = fields.List(Document(), allow_none=True)

@@ -77,7 +77,7 @@ def read_interval(value: Any) -> float:
 def read_anchor(value: Any) -> str:
     """Read the time that intervals are counted from; it keeps its offset from UTC."""
     time = parse_time(value)
-    match = OFFSET.search(value) if isinstance(value, str) and "T" in value.upper() else None
+    match = OFFSET.search(value) if isinstance(value, str) and ":" in value else None
     if match:
         offset = timedelta(hours=int(match[2]), minutes=int(match[3]))
         time = time.astimezone(timezone(-offset if match[1] == "-" else offset))

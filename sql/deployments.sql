@@ -1,7 +1,8 @@
 -- Deployments: how and with what a flow is run.
 --
 -- Whoever changes a deployment or its schedules locks the deployment first and its flow runs after it, as does who makes runs
--- from schedules. So no run is made for a schedule that is gone, or by the values that a deployment had.
+-- from schedules. So no run is made for a schedule that is gone, or by the values that a deployment had. The pool of its work
+-- queue is locked before the deployment, the queue itself behind it.
 
 -- name: create :value
 -- Insert a deployment from an object of its columns, or nothing if its flow has one of this name. Its labels are laid over
@@ -253,6 +254,9 @@ UPDATE deployment
          FROM held
         WHERE held.concurrency_limit_id IS NULL
           AND %(limit)s::integer IS NOT NULL
+           ON CONFLICT (name) DO UPDATE
+          SET "limit" = excluded."limit",
+              updated = now()
        RETURNING id
        )
 UPDATE deployment
@@ -276,14 +280,23 @@ SELECT true
  WHERE id = %(id)s::uuid;
 
 -- name: scheduled_runs :json
--- The first runs of deployments that are due by a time, or by any without one.
+-- The first runs of deployments that are due by a time, or by any without one; of each deployment no more than it has free slots,
+-- unless it is to cancel those that get none.
 SELECT COALESCE(json_agg(row_to_json(flow_run) ORDER BY due.next_scheduled_start_time, due.id), '[]')::text
-  FROM (SELECT id, next_scheduled_start_time
-          FROM flow_run
-         WHERE deployment_id = ANY (%(deployment_ids)s::uuid[])
-           AND state_type = 'SCHEDULED'
-           AND (%(scheduled_before)s::timestamptz IS NULL OR next_scheduled_start_time <= %(scheduled_before)s::timestamptz)
-         ORDER BY next_scheduled_start_time, id
+  FROM (SELECT run.id, run.next_scheduled_start_time
+          FROM (SELECT DISTINCT unnest(%(deployment_ids)s::uuid[])) AS wanted (id)
+               LEFT JOIN downbeat.deployment_limit AS bound
+                      ON bound.deployment_id = wanted.id
+                     AND (bound.collision_strategy <> 'CANCEL_NEW' OR bound."limit" = 0)
+         CROSS JOIN LATERAL (
+               SELECT flow_run.id, flow_run.next_scheduled_start_time
+                 FROM flow_run
+                WHERE flow_run.deployment_id = wanted.id
+                  AND flow_run.state_type = 'SCHEDULED'
+                  AND flow_run.next_scheduled_start_time <= COALESCE(%(scheduled_before)s::timestamptz, 'infinity')
+                ORDER BY flow_run.next_scheduled_start_time, flow_run.id
+                LIMIT LEAST(%(limit)s::bigint, CASE WHEN bound.free_slots < 0 THEN 0 ELSE bound.free_slots END::bigint)) AS run
+         ORDER BY run.next_scheduled_start_time, run.id
          LIMIT %(limit)s::int) AS due
        JOIN downbeat.flow_run ON flow_run.id = due.id;
 

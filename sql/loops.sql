@@ -114,26 +114,10 @@ UPDATE work_pool
 -- what the event of it tells.
 SELECT deployment.id,
        deployment.name,
-       jsonb_build_array(jsonb_build_object(
-           'prefect.resource.id', 'prefect.flow.' || flow.id,
-           'prefect.resource.role', 'flow',
-           'prefect.resource.name', flow.name))
-       || CASE WHEN queue.id IS NULL THEN '[]' ELSE jsonb_build_array(jsonb_build_object(
-           'prefect.resource.id', 'prefect.work-queue.' || queue.id,
-           'prefect.resource.role', 'work-queue',
-           'prefect.resource.name', queue.name)) END
-       || CASE WHEN pool.id IS NULL THEN '[]' ELSE jsonb_build_array(jsonb_build_object(
-           'prefect.resource.id', 'prefect.work-pool.' || pool.id,
-           'prefect.resource.role', 'work-pool',
-           'prefect.resource.name', pool.name,
-           'prefect.work-pool.type', pool.type)) END
-       || CASE WHEN deployment.storage_document_id IS NULL THEN '[]' ELSE jsonb_build_array(jsonb_build_object(
-           'prefect.resource.id', 'prefect.block-document.' || deployment.storage_document_id,
-           'prefect.resource.role', 'storage')) END AS related
+       related.resources AS related
   FROM deployment
-       JOIN flow ON flow.id = deployment.flow_id
+       JOIN downbeat.deployment_related AS related ON related.deployment_id = deployment.id
        LEFT JOIN work_queue AS queue ON queue.id = deployment.work_queue_id
-       LEFT JOIN work_pool AS pool ON pool.id = queue.work_pool_id
  WHERE deployment.status = 'READY'
    AND deployment.last_polled < %(since)s::timestamptz
    AND (queue.last_polled IS NULL OR queue.last_polled < %(since)s::timestamptz)

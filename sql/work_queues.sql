@@ -63,8 +63,18 @@ SELECT COALESCE(json_agg(row_to_json(work_queue) ORDER BY page.place), '[]')::te
   FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS page (id, place)
   JOIN downbeat.work_queue ON work_queue.id = page.id;
 
+-- name: hold :value
+-- The id of a queue that is about to be used, or nothing if it is gone. It stays until the transaction ends, for who deletes a
+-- queue locks its pool.
+SELECT work_queue.id
+  FROM work_pool
+       JOIN work_queue ON work_queue.work_pool_id = work_pool.id
+ WHERE work_queue.id = %(id)s::uuid
+   FOR KEY SHARE;
+
 -- name: lock :one
--- A queue of a pool, by id or by name, as it is before a change. The pool is locked already.
+-- A queue of a pool, by id or by name, as it is before a change. The pool is locked already, so that this need not keep the
+-- queue from being referred to: who does that may hold what its deletion waits for.
 SELECT id,
        name,
        description,
@@ -75,7 +85,7 @@ SELECT id,
   FROM work_queue
  WHERE work_pool_id = %(work_pool_id)s::uuid
    AND (id = %(id)s::uuid OR name = %(name)s::text)
-   FOR UPDATE;
+   FOR NO KEY UPDATE;
 
 -- name: list_names :many
 -- The queues of a pool by priority, for the events that tell of their end.
@@ -148,8 +158,37 @@ UPDATE work_queue
  WHERE work_queue.id = spread.id
    AND work_queue.priority <> spread.priority;
 
+-- name: release_deployments :exec
+-- Take queues that are about to be deleted from their deployments, which is no change of these. Left to the foreign key, the
+-- deployments would be locked behind the queue, while who makes runs of a deployment has locked that and waits for its queue.
+  WITH held AS (
+       SELECT id
+         FROM deployment
+        WHERE work_queue_id = ANY (%(ids)s::uuid[])
+        ORDER BY id
+          FOR NO KEY UPDATE
+       )
+UPDATE deployment
+   SET work_queue_id = NULL
+  FROM held
+ WHERE deployment.id = held.id;
+
+-- name: release_runs :exec
+-- Take queues that are about to be deleted from their flow runs, in the order of ids like all who lock several.
+  WITH held AS (
+       SELECT id
+         FROM flow_run
+        WHERE work_queue_id = ANY (%(ids)s::uuid[])
+        ORDER BY id
+          FOR NO KEY UPDATE
+       )
+UPDATE flow_run
+   SET work_queue_id = NULL
+  FROM held
+ WHERE flow_run.id = held.id;
+
 -- name: delete :exec
--- Delete a queue; its flow runs and deployments stay behind without one. A pool's default queue breaks a constraint.
+-- Delete a queue that was released. A pool's default queue breaks a constraint.
 DELETE FROM work_queue
  WHERE id = %(id)s::uuid;
 
@@ -258,6 +297,62 @@ SELECT name,
                          AND deployment.status = 'NOT_READY') AS has_unready
   FROM work_queue
  WHERE id = %(id)s::uuid;
+
+-- name: due_runs :json
+-- The first runs that a queue finds which are due, as far as its slots go; of each deployment no more than it has free slots,
+-- unless it is to cancel those that get none. The runs of a deployment with a limit are searched by themselves.
+  WITH queue AS (
+       SELECT name,
+              NULLIF(filter, 'null') IS NULL AS goes_by_name,
+              NULLIF(filter -> 'tags', 'null') AS tags,
+              NULLIF(filter -> 'deployment_ids', 'null') AS deployment_ids
+         FROM work_queue
+        WHERE id = %(id)s::uuid
+       ),
+       bound AS MATERIALIZED (
+       SELECT deployment_id, CASE WHEN free_slots < 0 THEN 0 ELSE free_slots END::bigint AS free_slots
+         FROM downbeat.deployment_limit
+        WHERE collision_strategy <> 'CANCEL_NEW'
+           OR "limit" = 0
+       ),
+       due AS (
+       (SELECT flow_run.id, flow_run.next_scheduled_start_time
+          FROM flow_run
+         CROSS JOIN queue
+         WHERE flow_run.state_type = 'SCHEDULED'
+           AND flow_run.next_scheduled_start_time <= COALESCE(%(scheduled_before)s::timestamptz, 'infinity')
+           AND CASE WHEN queue.goes_by_name THEN flow_run.work_queue_name = queue.name
+                    ELSE flow_run.deployment_id IS NOT NULL
+                         AND (queue.tags IS NULL OR (flow_run.tags <> '[]' AND flow_run.tags @> queue.tags))
+                         AND (queue.deployment_ids IS NULL OR queue.deployment_ids ? flow_run.deployment_id::text) END
+           AND NOT EXISTS (SELECT FROM bound WHERE bound.deployment_id = flow_run.deployment_id)
+         ORDER BY flow_run.next_scheduled_start_time, flow_run.id
+         LIMIT LEAST(%(limit)s::bigint, %(free_slots)s::bigint))
+        UNION ALL
+       SELECT run.id, run.next_scheduled_start_time
+         FROM bound
+        CROSS JOIN LATERAL (
+              SELECT flow_run.id, flow_run.next_scheduled_start_time
+                FROM flow_run
+               CROSS JOIN queue
+               WHERE flow_run.deployment_id = bound.deployment_id
+                 AND flow_run.state_type = 'SCHEDULED'
+                 AND flow_run.next_scheduled_start_time <= COALESCE(%(scheduled_before)s::timestamptz, 'infinity')
+                 AND CASE WHEN queue.goes_by_name THEN flow_run.work_queue_name = queue.name
+                          ELSE (queue.tags IS NULL OR (flow_run.tags <> '[]' AND flow_run.tags @> queue.tags))
+                               AND (queue.deployment_ids IS NULL OR queue.deployment_ids ? flow_run.deployment_id::text) END
+               ORDER BY flow_run.next_scheduled_start_time, flow_run.id
+               LIMIT bound.free_slots) AS run
+       ),
+       page AS (
+       SELECT id, next_scheduled_start_time
+         FROM due
+        ORDER BY next_scheduled_start_time, id
+        LIMIT LEAST(%(limit)s::bigint, %(free_slots)s::bigint)
+       )
+SELECT COALESCE(json_agg(row_to_json(flow_run) ORDER BY page.next_scheduled_start_time, page.id), '[]')::text
+  FROM page
+       JOIN downbeat.flow_run ON flow_run.id = page.id;
 
 -- name: status :json
 -- How a queue is doing: healthy if it was polled within a minute and none of its runs is late.

@@ -70,7 +70,7 @@ SELECT 'state of a flow run without its event', state.id
 SELECT 'event of a flow run without its state', events.id
   FROM events
        JOIN flow_run AS run ON events.resource_id = 'prefect.flow-run.' || run.id
- WHERE events.event <> 'prefect.flow-run.heartbeat'
+ WHERE events.event NOT IN ('prefect.flow-run.heartbeat', 'prefect.flow-run.pull-step.executed')
    AND NOT EXISTS (SELECT FROM flow_run_state AS state WHERE state.id = events.id AND state.flow_run_id = run.id)
 
  UNION ALL

@@ -1,12 +1,14 @@
 """Deployments: created once per flow and name, with their queue, limit, events and runs."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
 import sql
 from handlers.deployment_schedules import create
 from handlers.deployments import DEFAULTS, delete_deployments, schedule
+from handlers.loops.foreman import mark_deployments_not_ready
 from sql import database as db
 from sql.database import connect, within
 from sql.ids import uuid7
@@ -26,6 +28,7 @@ TEMPLATE = {
         "required": ["size"],
     },
 }
+LIMITED = ["flow", "work-queue", "work-pool", "concurrency-limit"]
 DAILY = {"cron": "0 9 * * *", "timezone": "UTC"}
 
 
@@ -129,6 +132,14 @@ def test_an_unknown_work_pool_is_named(client):
     assert answer.status_code == 404
     assert "nowhere" in answer.json["detail"]
     assert "nowhere" in change(client, deploy(client), 404, work_pool_name="nowhere").json["detail"]
+
+
+def test_an_unknown_flow_schedule_or_deployment_is_named(client):
+    answer = client.post("/api/deployments/", json={"name": "x", "flow_id": NOBODY})
+    assert (answer.status_code, NOBODY in answer.json["detail"]) == (404, True)
+    path = f"/api/deployments/{deploy(client)['id']}/schedules/{NOBODY}"
+    for answer in (client.delete(path), client.patch(path, json={"active": False}), client.get(f"/api/deployments/{NOBODY}")):
+        assert (answer.status_code, NOBODY in answer.json["detail"]) == (404, True)
 
 
 def test_a_pool_gives_its_default_queue_and_a_named_queue_is_made(client):
@@ -274,6 +285,16 @@ def test_events_tell_of_every_change_and_name_what_takes_part(client):
     assert events[1][1] == {"updated_fields": ["version"], "updates": {"version": {"from": "1", "to": "2"}}}
     for _, _, related in events:
         assert [resource["prefect.resource.role"] for resource in related] == ["flow", "work-queue", "work-pool"]
+
+
+def test_the_event_of_a_deployment_that_is_not_polled_names_what_takes_part(client):
+    deployment = deploy(client, work_pool_name=make_pool(client)["name"], concurrency_limit=1)
+    client.post("/api/deployments/get_scheduled_flow_runs", json={"deployment_ids": [deployment["id"]]})
+    with db.connection() as conn:
+        assert mark_deployments_not_ready(conn, datetime.now(timezone.utc) + timedelta(hours=1), 1000)
+    events = events_of(deployment)
+    assert [event.rpartition(".")[2] for event, *_ in events] == ["created", "ready", "not-ready"]
+    assert [resource["prefect.resource.role"] for resource in events[2][2]] == LIMITED
 
 
 def test_queues_that_can_pick_a_deployment_up_are_those_whose_filters_let_them(client):

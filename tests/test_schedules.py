@@ -7,7 +7,6 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from marshmallow import ValidationError
 
-from handlers.rules.due_times import choose, due_times
 from handlers.rules.schedules import schedule_deployment
 from schemas.schedules import MAX_LENGTH, Schedule, begin_rrule
 from sql.database import connect, within
@@ -51,8 +50,14 @@ def test_an_interval_counts_from_now_unless_it_is_told_from_when():
     assert abs(datetime.fromisoformat(anchor.replace("Z", "+00:00")) - datetime.now(UTC)) < HOUR
 
 
-def test_an_anchor_without_an_offset_is_in_utc():
-    assert load({"interval": 60, "anchor_date": "2026-01-01T00:00:00"})["anchor_date"] == "2026-01-01T00:00:00Z"
+@pytest.mark.parametrize(("given", "kept"), [
+    ("2026-01-01T00:00:00", "2026-01-01T00:00:00Z"),
+    ("2026-01-01", "2026-01-01T00:00:00Z"),
+    ("2026-01-01 00:00:00+02:00", "2026-01-01T00:00:00+02:00"),
+    ("2026-01-01T00:00:00-0530", "2026-01-01T00:00:00-05:30"),
+])  # fmt: skip
+def test_an_anchor_keeps_its_offset_and_is_in_utc_without_one(given, kept):
+    assert load({"interval": 60, "anchor_date": given})["anchor_date"] == kept
 
 
 @pytest.mark.parametrize("cron", ["0 9 * * *", "@daily", "*/5 * * * * *", "0 0 30 2 *", "0 0 L * *", "0 9 * * MON-FRI"])
@@ -272,40 +277,3 @@ def test_a_schedule_that_is_being_deleted_gets_no_run_behind_it(session):
             made = threads.submit(schedule)
             wait_for_waiter(watcher)
         assert made.result(10) == []
-
-
-@pytest.mark.parametrize("zone", [NEW_YORK, "Australia/Lord_Howe"])
-def test_schedulers_and_redeploys_at_once_double_no_run_and_miss_none_through_the_changes_of_the_clock(session, zone):
-    watcher = session()
-    id = make_deployment(watcher)["id"]
-    schedules = [make_schedule(watcher, id, load({"cron": "*/30 * * * *", "timezone": zone})) for _ in range(2)]
-    starts = [
-        at(day) + number * 6 * HOUR for day in ("2026-03-07", "2026-04-04", "2026-10-03", "2026-11-01") for number in range(8)
-    ]
-
-    def schedule(conn):
-        for start in starts:
-            with within(conn):
-                plan(conn, id, start, min_runs=20)
-
-    def redeploy(conn):
-        for _ in range(30):
-            with within(conn):
-                flush(conn)
-                conn.execute("SELECT FROM deployment WHERE id = %s FOR NO KEY UPDATE", [id])
-                future = "DELETE FROM flow_run WHERE deployment_id = %s AND expected_start_time >= %s"
-                conn.execute(future, [id, at("2027-01-01T00:00")])
-                conn.execute("UPDATE deployment_schedule SET updated = now() WHERE deployment_id = %s", [id])
-
-    with ThreadPoolExecutor(5) as threads:
-        for done in [*(threads.submit(schedule, session()) for _ in range(4)), threads.submit(redeploy, session())]:
-            done.result(60)
-    expected = sorted({
-        time
-        for start in starts
-        for time in choose(due_times(load({"cron": "*/30 * * * *", "timezone": zone}), start, start + DAY), start, HOUR, 20, 100)
-    })  # fmt: skip
-    for schedule_id in schedules:
-        made = "SELECT expected_start_time FROM flow_run WHERE created_by ->> 'id' = %s ORDER BY 1"
-        assert [row[0] for row in watcher.execute(made, [str(schedule_id)]).fetchall()] == expected
-    assert find_half_written(watcher) == []

@@ -11,9 +11,7 @@ from uuid import UUID
 from psycopg import Connection, errors
 
 import sql
-from handlers.errors import Conflict, NotFound, invalid
-from handlers.rules.inputs import validate
-from handlers.rules.job_variables import allow_null_defaults, without_required
+from handlers.errors import Conflict, NotFound
 from sql.ids import uuid7
 
 AGENT_POOL = "default-agent-pool"
@@ -68,8 +66,10 @@ def set_pool_status(conn: Connection, id: UUID | str, from_status: str, status: 
 
 
 def delete_pool(conn: Connection, pool: Mapping[str, Any]) -> None:
-    """Delete a pool that is locked, with its queues and workers."""
-    for queue in sql.work_queues.list_names(conn, work_pool_id=pool["id"]):
+    """Delete a pool that is locked, with its queues and workers; flow runs and deployments stay behind without a queue."""
+    queues = sql.work_queues.list_names(conn, work_pool_id=pool["id"])
+    release(conn, queues)
+    for queue in queues:
         record_queue(conn, "deleted", queue, pool)
     record_pool(conn, "deleted", pool)
     sql.work_pools.delete.send(conn, id=pool["id"])
@@ -126,12 +126,20 @@ def update_queue(conn: Connection, pool: Mapping[str, Any], queue: Mapping[str, 
 
 
 def delete_queue(conn: Connection, pool: Mapping[str, Any], queue: Mapping[str, Any]) -> None:
-    """Delete a queue that is locked with its pool. Raises Conflict for the pool's default queue."""
+    """Delete a queue that is locked with its pool, as delete_pool. Raises Conflict for the pool's default queue."""
     if queue["id"] == pool["default_queue_id"]:
         raise Conflict("A pool's default queue cannot be deleted.")
+    release(conn, [queue])
     sql.work_queues.delete.send(conn, id=queue["id"])
     sql.work_queues.spread_priorities.send(conn, work_pool_id=pool["id"], moved_id=None)
     record_queue(conn, "deleted", queue, pool)
+
+
+def release(conn: Connection, queues: Sequence[Mapping[str, Any]]) -> None:
+    """Take queues of a locked pool from deployments and flow runs. Locked in the order of all: pool, deployments, runs, queue."""
+    ids = [queue["id"] for queue in queues]
+    sql.work_queues.release_deployments.send(conn, ids=ids)
+    sql.work_queues.release_runs.send(conn, ids=ids)
 
 
 def mark_ready(conn: Connection, queue_ids: Sequence[str]) -> None:
@@ -147,40 +155,6 @@ def mark_ready(conn: Connection, queue_ids: Sequence[str]) -> None:
             "prefect.resource.name": deployment["name"],
         }
         record(conn, "deployment.ready", deployment, resource, deployment["related"])
-
-
-def check_defaults(conn: Connection, template: Mapping[str, Any]) -> None:
-    """Check the defaults of a base job template against its own schema of variables; none of them need be there.
-
-    Raises Invalid naming the variable, and NotFound for a default that refers to a block that is not there; what a block
-    holds is not checked.
-    """
-    variables = template.get("variables", {})
-    defaults = {}
-    for name, field in variables.get("properties", {}).items():
-        if not isinstance(field, dict) or "default" not in field:
-            continue
-        if isinstance(field["default"], dict) and "$ref" in field["default"]:
-            check_block(conn, field["default"]["$ref"])
-        else:
-            defaults[name] = field["default"]
-    try:
-        validate(defaults, allow_null_defaults(without_required(variables)))
-    except ValueError as error:
-        raise invalid(str(error), "base_job_template", "variables") from None
-
-
-def check_block(conn: Connection, reference: Any) -> None:
-    """Raise NotFound if a reference names a block that is not there; one that names none is left alone."""
-    id = reference.get("block_document_id") if isinstance(reference, dict) else None
-    if id is None:
-        return
-    try:
-        found = sql.work_pools.has_block(conn, id=str(UUID(id)))
-    except (ValueError, TypeError, AttributeError):
-        found = False
-    if not found:
-        raise NotFound("Block")
 
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any], fields: Sequence[str]) -> dict[str, dict[str, Any]]:

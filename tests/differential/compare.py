@@ -17,9 +17,12 @@ GENERATED_NAME = re.compile(r"[a-z]+-[a-z]+")
 # Words that the client looks for in free text: where Prefect's text has one, ours has it too.
 CLIENT_MATCHED = ("CSRF protection is disabled.", "Invalid CSRF token", "Locked")
 FREE_TEXT = {"exception_message", "detail", "reason", "message"}
-SECONDS = {"total_run_time", "estimated_run_time", "estimated_start_time_delta"}
-# Lists that are sets on Prefect's side: their order changes from process to process.
-SETS = {"pause_keys"}
+SECONDS = {
+    *("total_run_time", "estimated_run_time", "estimated_start_time_delta", "duration", "lateness"),
+    *("sum_estimated_run_time", "sum_estimated_lateness"),
+}
+# Lists that are sets on Prefect's side: their order changes from process to process, or with PostgreSQL's plan.
+SETS = {"pause_keys", "states"}
 # Both servers get a step one after the other; moments and durations of the same thing agree within this.
 TOLERANCE_SECONDS = 3.0
 # Times of one answer that are further apart than the first on Prefect's side come in the same order on ours, where a
@@ -155,6 +158,7 @@ def body_differences(path: str, theirs: Any, ours: Any, ignore: tuple, pairing: 
     if name in ignore:
         return
     if isinstance(theirs, dict) and isinstance(ours, dict):
+        theirs = {pairing.forth.get(key, key): item for key, item in theirs.items()}
         for key in theirs:
             if key not in ours:
                 yield f"{path}.{key}: ours lacks it, theirs {theirs[key]!r}"
@@ -163,7 +167,7 @@ def body_differences(path: str, theirs: Any, ours: Any, ignore: tuple, pairing: 
         yield from (f"{path}.{key}: theirs lacks it, ours {ours[key]!r}" for key in ours if key not in theirs)
     elif isinstance(theirs, list) and isinstance(ours, list):
         if name in SETS:
-            theirs, ours = sorted(theirs), sorted(ours)
+            theirs, ours = sorted(theirs, key=json.dumps), sorted(ours, key=json.dumps)
         if len(theirs) != len(ours):
             yield f"{path}: theirs has {len(theirs)} items, ours {len(ours)}: {theirs!r} / {ours!r}"
         for number, pair in enumerate(zip(theirs, ours, strict=False)):

@@ -94,7 +94,7 @@ SEQUENCES = {
         Step("POST", "/deployments/", {"name": "d-{unique}"}),
         create(unknown=1),
         create(worker_pool_queue_id="x", work_pool_queue_name="y"),
-        create(flow_id="{uuid.none}"),
+        create(flow_id="{uuid.none}", differs="The answer says which flow is missing, as for a work pool.", status=404),
         create(parameters={"x": "one"}, parameter_openapi_schema=SCHEMA, enforce_parameter_schema=True),
         create(parameters={"x": "one"}, parameter_openapi_schema=SCHEMA),
         create(parameters={}, parameter_openapi_schema=SCHEMA, enforce_parameter_schema=True),
