@@ -1,7 +1,5 @@
 """Operations under /v2/concurrency_limits: limits by name, and slots taken of them."""
 
-import math
-import random
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +10,7 @@ import sql
 from handlers import settings
 from handlers.errors import NotFound
 from handlers.http import answer, body, document, load, no_content
+from handlers.rules.slots import scatter
 from schemas.concurrency_limits_v2 import (
     LeaseRelease,
     LeaseRenew,
@@ -28,9 +27,7 @@ from sql.ids import uuid7
 blueprint = Blueprint("concurrency_limits_v2", __name__, url_prefix="/api/v2/concurrency_limits")
 lease_schema = LeaseRelease()
 
-# Waits are spread over this range of multiples of the average, in which half of them are shorter than its logarithmic
-# middle and half longer (observed on Prefect 3.8.3), so that those who were refused together do not come back together.
-SHORTEST_WAIT, LONGEST_WAIT = 0.752, 1.3
+TOLD = ("name", "limit", "active", "slot_decay_per_second")  # what an event tells of a limit
 
 
 @blueprint.post("/")
@@ -80,6 +77,7 @@ def update_concurrency_limit(id_or_name: str, **changes: Any) -> Response:
 def delete_concurrency_limit(id_or_name: str) -> Response:
     """Delete a limit; whoever holds slots of it goes on unhindered."""
     with transaction() as conn:
+        sql.concurrency_limits_v2.lock_deployments.send(conn, **reference(id_or_name))
         limit = sql.concurrency_limits_v2.delete(conn, **reference(id_or_name))
         if limit is None:
             raise NotFound("Concurrency limit")
@@ -155,11 +153,6 @@ def take_slots(lease_id: UUID | None, holder: dict[str, str] | None, **wanted: A
     return answer({"lease_id": lease_id, "limits": outcome["limits"]} if lease_id else outcome["limits"])
 
 
-def scatter(seconds: float) -> float:
-    """Draw a time to wait around an average: of those between events that come at random, one that is in the range."""
-    return -seconds * math.log(random.uniform(math.exp(-LONGEST_WAIT), math.exp(-SHORTEST_WAIT)))
-
-
 def reference(id_or_name: str) -> dict[str, str | None]:
     """Tell an id from a name."""
     try:
@@ -168,7 +161,7 @@ def reference(id_or_name: str) -> dict[str, str | None]:
         return {"id": None, "name": id_or_name}
 
 
-def record_event(conn: Connection, action: str, limit: dict[str, Any]) -> None:
+def record_event(conn: Connection, action: str, limit: dict[str, Any], told: tuple[str, ...] = TOLD) -> None:
     """Record what happened to a limit, with the transaction that it happens in."""
     event = {
         "id": uuid7(),
@@ -178,6 +171,6 @@ def record_event(conn: Connection, action: str, limit: dict[str, Any]) -> None:
             "prefect.resource.id": f"prefect.concurrency-limit.{limit['id']}",
             "prefect.resource.name": limit["name"],
         },
-        "payload": {key: limit[key] for key in ("name", "limit", "active", "slot_decay_per_second")},
+        "payload": {key: limit[key] for key in told},
     }
     sql.events.create.send(conn, events=[event])

@@ -10,6 +10,7 @@ from handlers import pages
 from handlers.errors import BadRequest, Conflict, NotFound, invalid
 from handlers.http import answer, body, document, load, no_content, read_body
 from handlers.rules.creation import generate_name
+from handlers.rules.deletion import delete_flow_runs
 from handlers.rules.job_variables import check_run
 from schemas.flow_runs import (
     FlowRunCriteria,
@@ -70,8 +71,8 @@ def filter_flow_runs(**arguments: Any) -> Response:
 @blueprint.delete("/<id:id>")
 def delete_flow_run(id: str) -> Response:
     """Delete a flow run with its task runs, states, inputs and logs."""
-    with connection() as conn:
-        deleted = sql.flow_runs.delete(conn, ids=[id])
+    with transaction() as conn:
+        deleted = delete_flow_runs(conn, [id])
     if not deleted:
         raise NotFound("Flow run")
     return no_content()
@@ -84,7 +85,7 @@ def bulk_delete_flow_runs(limit: int, flow_runs: dict | None = None) -> Response
     with transaction() as conn:
         chosen, order = compose("flow_runs", flow_runs=flow_runs), sort_by("flow_runs", "ID_DESC")
         found = [run["id"] for run in sql.flow_runs.page(conn, filter=chosen, sort=order, limit=limit, offset=0)]
-        deleted = {str(run["id"]) for run in sql.flow_runs.delete(conn, ids=found)}
+        deleted = delete_flow_runs(conn, found)
     return answer({"deleted": [id for id in found if id in deleted]})
 
 
@@ -167,6 +168,6 @@ def check_job_variables(conn: Connection, id: str, job_variables: dict[str, Any]
     if not deployment:
         raise BadRequest("A deployment for the flow run could not be found")
     try:
-        check_run(deployment, job_variables)
+        check_run(conn, deployment, job_variables)
     except ValueError as error:
         raise invalid(f"Error updating flow run: {error}", "job_variables") from None

@@ -9,6 +9,7 @@ import sql
 from handlers import pages
 from handlers.errors import NotFound, invalid
 from handlers.http import answer, body, document, no_content
+from handlers.rules.deletion import delete_flows
 from schemas.flows import FlowCreate, FlowCriteria, FlowsDelete, FlowsFilter, FlowsPaginate, FlowUpdate
 from sql.database import connection, transaction
 from sql.filters import compose, sort_by
@@ -86,8 +87,10 @@ def filter_flows(**arguments: Any) -> Response:
 def delete_flow(id: str) -> Response:
     """Delete a flow with its runs and deployments."""
     with transaction() as conn:
-        if not delete_flows(conn, [id]):
-            raise NotFound("Flow")
+        deleted = delete_flows(conn, [id])
+        record_events(conn, "deleted", deleted)
+    if not deleted:
+        raise NotFound("Flow")
     return no_content()
 
 
@@ -99,7 +102,9 @@ def bulk_delete_flows(limit: int, flows: dict | None = None) -> Response:
         chosen, order = compose("flows", flows=flows), sort_by("flows", "NAME_ASC")
         found = [flow["id"] for flow in sql.flows.page(conn, filter=chosen, sort=order, limit=limit, offset=0)]
         deleted = delete_flows(conn, found)
-    return answer({"deleted": [id for id in found if id in deleted]})
+        record_events(conn, "deleted", deleted)
+    gone = {str(flow["id"]) for flow in deleted}
+    return answer({"deleted": [id for id in found if id in gone]})
 
 
 @blueprint.post("/paginate")
@@ -107,13 +112,6 @@ def bulk_delete_flows(limit: int, flows: dict | None = None) -> Response:
 def paginate_flows(**arguments: Any) -> Response:
     """Give one page of the flows that match, and their number."""
     return document(pages.read_page("flows", **arguments))
-
-
-def delete_flows(conn: Connection, ids: list[str]) -> set[str]:
-    """Delete flows and record it; give the ids of those that were there."""
-    flows = sql.flows.delete(conn, ids=ids)
-    record_events(conn, "deleted", flows)
-    return {str(flow["id"]) for flow in flows}
 
 
 def record_events(conn: Connection, action: str, flows: list[dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """The operations that create runs and set their states. What they do is in handlers/rules/."""
 
+import re
 from base64 import b64decode
 from typing import Any
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 
 import sql
-from handlers.errors import Invalid
+from handlers.errors import Invalid, NotFound
 from handlers.http import answer, body, document
 from handlers.rules.creation import create_flow_run, create_task_run
 from handlers.rules.flow_runs import FLOW_RUN, FORCED_FLOW_RUN
@@ -20,6 +21,9 @@ from sql.database import connection, transaction
 from sql.filters import compose, sort_by
 
 blueprint = Blueprint("orchestration", __name__, url_prefix="/api")
+
+USER_AGENT = re.compile(r"prefect/(\d+)\.(\d+)\.(\d+)\S* \(API \S+\)")
+RENEWING_VERSION = (3, 4, 11)  # the first Prefect whose flow runs renew the lease of their deployment's slot
 
 
 @blueprint.post("/flow_runs/")
@@ -49,9 +53,13 @@ def post_flow_runs_set_state(state: dict, force: bool, limit: int, flow_runs: di
         ids = sql.flow_runs.page(conn, filter=chosen, sort=sort_by("flow_runs", "ID_DESC"), limit=limit, offset=0)
     results = []
     for id in ids:
-        with transaction() as conn:
-            outcome = set_flow_run_state(conn, id["id"], make_state(state), FORCED_FLOW_RUN if force else FLOW_RUN)
-        results.append({"flow_run_id": id["id"], **describe_outcome(outcome)})
+        try:
+            with transaction() as conn:
+                outcome = set_flow_run_state(conn, id["id"], make_state(state), FORCED_FLOW_RUN if force else FLOW_RUN, renews())
+            result = describe_outcome(outcome)
+        except NotFound as error:  # deleted meanwhile; the answer tells of the others all the same
+            result = {"state": None, "status": "ABORT", "details": {"type": "abort_details", "reason": str(error)}}
+        results.append({"flow_run_id": id["id"], **result})
     return answer({"results": results})
 
 
@@ -60,7 +68,7 @@ def post_flow_runs_set_state(state: dict, force: bool, limit: int, flow_runs: di
 def post_flow_run_set_state(id: str, state: dict, force: bool) -> Response:
     """Propose a state for a flow run and tell what became of it (201 if a state was written, else 200)."""
     with transaction() as conn:
-        outcome = set_flow_run_state(conn, id, make_state(state), FORCED_FLOW_RUN if force else FLOW_RUN)
+        outcome = set_flow_run_state(conn, id, make_state(state), FORCED_FLOW_RUN if force else FLOW_RUN, renews())
     return answer_outcome(outcome)
 
 
@@ -100,6 +108,12 @@ def describe_outcome(outcome: Transition) -> dict[str, Any]:
         "state_details": state.details,
     }
     return {"state": shown, "status": outcome.status, "details": outcome.details}
+
+
+def renews() -> bool:
+    """Tell whether the client is one that renews the leases of its flow runs."""
+    version = USER_AGENT.fullmatch(request.headers.get("User-Agent", ""))
+    return bool(version) and tuple(map(int, version.groups())) >= RENEWING_VERSION
 
 
 def created_by() -> dict[str, str] | None:

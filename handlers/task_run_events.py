@@ -12,6 +12,8 @@ from marshmallow import ValidationError
 from psycopg import Connection
 
 import sql
+from handlers.rules.slots import send_give_back
+from handlers.rules.transition import TERMINAL
 from schemas.events import STATE, TASK_RUN, read_fields
 from schemas.states import read_id
 
@@ -55,8 +57,10 @@ def read_object_id(resource: dict[str, str], prefix: str) -> str:
 def record_task_runs(conn: Connection, told: list[dict[str, Any]]) -> None:
     """Write the task runs and states that `read_task_run` gave, in a few statements for any number of them.
 
-    Task runs of flow runs that are gone are left out; their events remain.
+    Task runs of flow runs that are gone are left out; their events remain. What a task run holds goes back when it ends, by the
+    id that its client has taken it with, and not what is taken for it later, should this event come late.
     """
+    ended = {item["run"]["id"]: item["run"]["state_timestamp"] for item in told if item["state"]["type"] in TERMINAL}
     told = keep_recordable(conn, told)
     newest: dict[str, dict[str, Any]] = {}
     states = []
@@ -71,6 +75,8 @@ def record_task_runs(conn: Connection, told: list[dict[str, Any]]) -> None:
     if states:
         sql.task_run_events.upsert.send(conn, task_runs=list(newest.values()))
         sql.task_run_events.create_states.send(conn, states=states)
+    if ended:
+        send_give_back(conn, holder_ids=list(ended), ended=list(ended.values()))
 
 
 def keep_recordable(conn: Connection, told: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from handlers import pages
 from handlers.errors import NotFound
 from handlers.http import answer, body, document, no_content
 from handlers.rules.creation import generate_name
+from handlers.rules.slots import send_give_back
 from schemas.task_runs import TaskRunCriteria, TaskRunsFilter, TaskRunsPaginate, TaskRunUpdate
 from sql.database import connection, transaction
 
@@ -63,7 +64,8 @@ def delete_task_run(id: str) -> Response:
     """Delete a task run with its states and logs."""
     with transaction() as conn:
         sql.task_runs.lock_subflows.send(conn, id=id)
-        deleted = sql.task_runs.delete(conn, id=id)
-    if not deleted:
+        deleted = sql.task_runs.delete.send(conn, id=id)
+        send_give_back(conn, holder_ids=[id])
+    if not deleted.result():
         raise NotFound("Task")
     return no_content()

@@ -44,6 +44,16 @@ SELECT id
     OR name = %(name)s::text
    FOR UPDATE;
 
+-- name: lock_deployments :exec
+-- Lock the deployments that a limit is to be taken from, for deployments are locked before limits.
+SELECT deployment.id
+  FROM concurrency_limit_v2 AS bound
+       JOIN deployment ON deployment.concurrency_limit_id = bound.id
+ WHERE bound.id = %(id)s::uuid
+    OR bound.name = %(name)s::text
+ ORDER BY deployment.id
+   FOR NO KEY UPDATE OF deployment;
+
 -- name: lock_by_name :json
 -- The limits of these names, locked, in short; names without a limit are left out.
   WITH wanted AS (
@@ -90,7 +100,8 @@ RETURNING id, name, "limit", active, slot_decay_per_second, now() AS occurred;
 -- name: acquire :one
 -- Take slots of all active limits of these names, or of none, and lease them if there is an id for a lease. Slots of expired
 -- leases are given back first. Gives the limits, `granted`, and if that is false either why it makes no sense (`refusal`)
--- or how long to wait on average. A lease is dated by the clock, as it was waited for since the statement began.
+-- or how long to wait on average. A lease is dated by the clock, as it was waited for since the statement began; without a
+-- duration it has no end. A run that is refused by its rules (mode `orchestration`) is not counted as denied, as in Prefect.
   WITH wanted AS MATERIALIZED (
        SELECT id,
               name,
@@ -178,6 +189,7 @@ RETURNING id, name, "limit", active, slot_decay_per_second, now() AS occurred;
                              + CASE WHEN verdict.granted AND standing.active THEN %(slots)s::integer ELSE 0 END,
               denied_slots = LEAST(standing.denied_slots
                                    + CASE WHEN verdict.granted OR NOT standing.active OR verdict.refusal IS NOT NULL
+                                            OR %(mode)s::text = 'orchestration'
                                           THEN 0
                                           ELSE %(slots)s::integer END, 2147483647),
               updated = CASE WHEN CASE WHEN standing.decays THEN standing.active_slots ELSE standing.denied_slots END > 0
@@ -196,7 +208,7 @@ RETURNING id, name, "limit", active, slot_decay_per_second, now() AS occurred;
               %(holder_id)s::uuid,
               %(slots)s::integer,
               clock_timestamp(),
-              clock_timestamp() + make_interval(secs => %(lease_duration)s::double precision)
+              COALESCE(clock_timestamp() + make_interval(secs => %(lease_duration)s::double precision), 'infinity')
          FROM verdict
               LEFT JOIN standing ON standing.active
         WHERE verdict.granted
@@ -217,6 +229,7 @@ SELECT verdict.granted,
        verdict.refusal,
        CASE WHEN blocking.decays THEN blocking.slots / blocking.per_second
             ELSE LEAST(blocking.slots * blocking.wait_seconds_per_slot, blocking.max_wait_seconds) END AS wait_seconds,
+       blocking.wait_seconds_per_slot,
        (SELECT COALESCE(jsonb_agg(jsonb_build_object('id', id, 'name', name, 'limit', "limit") ORDER BY id), '[]')
           FROM standing) AS limits
   FROM verdict

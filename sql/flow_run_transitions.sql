@@ -3,7 +3,7 @@
 -- name: lock :value
 -- Make the transitions of one run wait for each other, but not for the task runs that are being recorded in it: those hold
 -- FOR KEY SHARE, which goes together with this lock and not with FOR UPDATE. Locks are taken in this order: flow runs by id,
--- then task runs by id.
+-- then task runs by id, then limits and leases (slots.sql).
 SELECT id
   FROM flow_run
  WHERE id = %(id)s::uuid
@@ -11,7 +11,8 @@ SELECT id
 
 -- name: read :one
 -- What the rules read of a run and its state. A statement of its own behind the lock, for a statement that has waited for
--- the lock does not see the state that the transaction before it wrote. `now` is later than that state whatever clocks do.
+-- the lock does not see the state that the transaction before it wrote. `now` is later than that state whatever clocks do. It
+-- tells whether there are slots to take or to give back, so that runs without limits need no statement more.
 SELECT run.id,
        run.name,
        run.run_count,
@@ -26,10 +27,20 @@ SELECT run.id,
        state.timestamp AS state_timestamp,
        state.message AS state_message,
        state.state_details,
-       COALESCE(artifact.data, state.data::json) AS state_data
+       COALESCE(artifact.data, state.data::json) AS state_data,
+       EXISTS (SELECT FROM deployment WHERE deployment.id = run.deployment_id) AS has_deployment,
+       bound.limit_name,
+       bound."limit",
+       bound.free_slots,
+       bound.collision_strategy,
+       bound.grace_period_seconds,
+       EXISTS (SELECT
+                 FROM downbeat.concurrency_lease AS lease
+                WHERE lease.holder_id IN (run.id, run.parent_task_run_id)) AS holds_slots
   FROM flow_run AS run
        LEFT JOIN flow_run_state AS state ON state.id = run.state_id AND state.flow_run_id = run.id
        LEFT JOIN artifact ON artifact.id = state.result_artifact_id
+       LEFT JOIN downbeat.deployment_limit AS bound ON bound.deployment_id = run.deployment_id
  WHERE run.id = %(id)s::uuid;
 
 -- name: create :exec

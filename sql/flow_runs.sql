@@ -26,6 +26,16 @@ SELECT count(*)
   FROM flow_run
  WHERE {filter};
 
+-- name: count_all :value
+-- How many flow runs there are: exactly up to 10,000, beyond that as PostgreSQL estimates, which a list of a million does as well
+-- and reads no more than these.
+SELECT CASE WHEN first.number <= 10000 THEN first.number
+            ELSE (SELECT GREATEST(first.number, table_size.rows)
+                    FROM downbeat.table_size
+                   WHERE table_size.name = 'flow_run') END
+  FROM (SELECT count(*) AS number
+          FROM (SELECT FROM flow_run ORDER BY id LIMIT 10001) AS counted) AS first;
+
 -- name: page :many
 -- The ids of a page of the flow runs that match, in order. Found on the table alone and shown by a second statement, which is
 -- planned once: together they would be planned for every request, and that costs more than the round trip.
@@ -60,33 +70,29 @@ UPDATE flow_run
        updated = now()
  WHERE id = %(id)s::uuid;
 
+-- name: lock_many :exec
+-- Lock flow runs in the order of ids, so that two such deletions wait for each other instead of deadlocking; together with
+-- their subflows, which lose their parent's task run by it, because a transition of a subflow locks that one after the subflow.
+SELECT count(*)
+  FROM (SELECT id
+          FROM flow_run
+         WHERE id IN (SELECT unnest(%(ids)s::uuid[])
+                       UNION
+                      SELECT subflow.id
+                        FROM task_run
+                             JOIN flow_run AS subflow ON subflow.parent_task_run_id = task_run.id
+                       WHERE task_run.flow_run_id = ANY (%(ids)s::uuid[]))
+         ORDER BY id
+           FOR UPDATE) AS locked;
+
 -- name: delete :many
--- Delete flow runs with all that belongs to them and their logs; give their ids. Locked in the order of ids, so that two
--- such deletions wait for each other instead of deadlocking; together with their subflows, which lose their parent's task
--- run by it, because a transition of a subflow locks that one after the subflow.
-  WITH locked AS (
-       SELECT id
-         FROM flow_run
-        WHERE id IN (SELECT unnest(%(ids)s::uuid[])
-                      UNION
-                     SELECT subflow.id
-                       FROM task_run
-                            JOIN flow_run AS subflow ON subflow.parent_task_run_id = task_run.id
-                      WHERE task_run.flow_run_id = ANY (%(ids)s::uuid[]))
-        ORDER BY id
-          FOR UPDATE
-       ),
-       doomed AS (
-       SELECT id
-         FROM locked
-        WHERE id = ANY (%(ids)s::uuid[])
-       ),
-       logs AS (
+-- Delete flow runs that are locked, with all that belongs to them and their logs; give their ids.
+  WITH logs AS (
        DELETE FROM log
-        USING doomed
-        WHERE log.flow_run_id = doomed.id
+        USING flow_run
+        WHERE log.flow_run_id = flow_run.id
+          AND flow_run.id = ANY (%(ids)s::uuid[])
        )
 DELETE FROM flow_run
- USING doomed
- WHERE flow_run.id = doomed.id
-RETURNING flow_run.id;
+ WHERE id = ANY (%(ids)s::uuid[])
+RETURNING id;

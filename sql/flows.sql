@@ -49,17 +49,71 @@ UPDATE flow
  WHERE id = %(id)s::uuid
 RETURNING id, name, tags, labels, now() AS occurred;
 
--- name: delete :many
--- Delete flows, with their runs and deployments, and give what their events tell. Locked in the order of ids, so that two
--- such deletions wait for each other instead of deadlocking.
-  WITH doomed AS (
-       SELECT id
-         FROM flow
-        WHERE id = ANY (%(ids)s::uuid[])
-        ORDER BY id
-          FOR UPDATE
-       )
+-- name: lock_deployments :value
+-- Lock the deployments of flows in the order of ids, and give these; null for none.
+SELECT array_agg(id)
+  FROM (SELECT id::text
+          FROM deployment
+         WHERE flow_id = ANY (%(ids)s::uuid[])
+         ORDER BY deployment.id
+           FOR UPDATE) AS locked;
+
+-- name: lock_flow_runs :exec
+-- Lock the flow runs of flows and their subflows in the order of ids, as flow_runs.lock_many does.
+SELECT count(*)
+  FROM (SELECT id
+          FROM flow_run
+         WHERE id IN (SELECT run.id
+                        FROM flow_run AS run
+                       WHERE run.flow_id = ANY (%(ids)s::uuid[])
+                       UNION
+                      SELECT subflow.id
+                        FROM flow_run AS run
+                             JOIN task_run ON task_run.flow_run_id = run.id
+                             JOIN flow_run AS subflow ON subflow.parent_task_run_id = task_run.id
+                       WHERE run.flow_id = ANY (%(ids)s::uuid[]))
+         ORDER BY id
+           FOR UPDATE) AS locked;
+
+-- name: lock_task_runs :exec
+-- Lock the task runs of flows in the order of ids, as task_runs.lock_many does.
+SELECT count(*)
+  FROM (SELECT task_run.id
+          FROM task_run
+         WHERE task_run.flow_run_id IN (SELECT run.id FROM flow_run AS run WHERE run.flow_id = ANY (%(ids)s::uuid[]))
+         ORDER BY task_run.id
+           FOR UPDATE) AS locked;
+
+-- name: lock_limits :exec
+-- Lock the limits that runs of flows hold slots of, in the order of ids, for the runs give them back batch by batch.
+SELECT bound.id
+  FROM concurrency_limit_v2 AS bound
+ WHERE bound.id IN (SELECT lease.limit_id
+                      FROM downbeat.concurrency_lease AS lease
+                           LEFT JOIN task_run ON task_run.id = lease.holder_id
+                           JOIN flow_run ON flow_run.id = COALESCE(task_run.flow_run_id, lease.holder_id)
+                     WHERE flow_run.flow_id = ANY (%(ids)s::uuid[]))
+ ORDER BY bound.id
+   FOR UPDATE;
+
+-- name: read_flow_runs :value
+-- The ids of the first flow runs of flows, which are locked; null for none.
+SELECT array_agg(id::text)
+  FROM (SELECT flow_run.id
+          FROM flow_run
+         WHERE flow_run.flow_id = ANY (%(ids)s::uuid[])
+         LIMIT %(limit)s::int) AS first;
+
+-- name: lock :many
+-- Lock flows in the order of ids, so that no run or deployment of them can be made any more, and give what the events of their
+-- deletion tell.
+SELECT id, name, tags, labels, now() AS occurred
+  FROM flow
+ WHERE id = ANY (%(ids)s::uuid[])
+ ORDER BY id
+   FOR UPDATE;
+
+-- name: delete :exec
+-- Delete flows that are locked.
 DELETE FROM flow
- USING doomed
- WHERE flow.id = doomed.id
-RETURNING flow.id, flow.name, flow.tags, flow.labels, now() AS occurred;
+ WHERE id = ANY (%(ids)s::uuid[]);

@@ -8,7 +8,8 @@ SELECT id
    FOR NO KEY UPDATE;
 
 -- name: read :one
--- What the rules read of a run, its state and its flow run; behind the lock, as for flow runs.
+-- What the rules read of a run, its state and its flow run, and of which limits of its tags it has no slot yet; behind the
+-- lock, as for flow runs.
 SELECT run.id,
        run.name,
        run.run_count,
@@ -25,7 +26,17 @@ SELECT run.id,
        COALESCE(artifact.data, state.data::json) AS state_data,
        flow_run.run_count AS current_flow_run_run_count,
        flow_run_state.type::text AS flow_run_state_type,
-       flow_run_state.state_details AS flow_run_state_details
+       flow_run_state.state_details AS flow_run_state_details,
+       (SELECT array_agg(bound.name ORDER BY bound.name)
+          FROM jsonb_array_elements_text(run.tags) AS tag (name)
+               JOIN concurrency_limit_v2 AS bound ON bound.name = 'tag:' || tag.name
+         WHERE bound.active
+           AND NOT EXISTS (SELECT
+                             FROM downbeat.concurrency_lease AS lease
+                            WHERE lease.holder_id = run.id
+                              AND lease.limit_id = bound.id
+                              AND lease.expires > now())) AS limit_names,
+       EXISTS (SELECT FROM downbeat.concurrency_lease AS lease WHERE lease.holder_id = run.id) AS holds_slots
   FROM task_run AS run
        LEFT JOIN task_run_state AS state ON state.id = run.state_id AND state.task_run_id = run.id
        LEFT JOIN artifact ON artifact.id = state.result_artifact_id

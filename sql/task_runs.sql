@@ -18,6 +18,16 @@ SELECT count(*)
   FROM task_run
  WHERE {filter};
 
+-- name: count_all :value
+-- How many task runs there are: exactly up to 10,000, beyond that as PostgreSQL estimates, which a list of a million does as well
+-- and reads no more than these.
+SELECT CASE WHEN first.number <= 10000 THEN first.number
+            ELSE (SELECT GREATEST(first.number, table_size.rows)
+                    FROM downbeat.table_size
+                   WHERE table_size.name = 'task_run') END
+  FROM (SELECT count(*) AS number
+          FROM (SELECT FROM task_run ORDER BY id LIMIT 10001) AS counted) AS first;
+
 -- name: page :many
 -- The ids of a page of the task runs that match, in order. Found on the table alone and shown by a second statement, which is
 -- planned once: together they would be planned for every request, and that costs more than the round trip.
@@ -67,6 +77,15 @@ SELECT id
  WHERE parent_task_run_id = %(id)s::uuid
  ORDER BY id
    FOR UPDATE;
+
+-- name: lock_many :exec
+-- Lock the task runs of flow runs that are locked, in the order of ids: who records several of them locks them so.
+SELECT count(*)
+  FROM (SELECT task_run.id
+          FROM task_run
+         WHERE task_run.flow_run_id = ANY (%(flow_run_ids)s::uuid[])
+         ORDER BY task_run.id
+           FOR UPDATE) AS locked;
 
 -- name: delete :exec
 -- Delete a task run with all that belongs to it and its logs.

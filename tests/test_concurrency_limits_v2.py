@@ -8,7 +8,7 @@ import pytest
 from psycopg import Connection
 
 import sql
-from handlers.concurrency_limits_v2 import LONGEST_WAIT, SHORTEST_WAIT, scatter
+from handlers.rules.slots import LONGEST_WAIT, SHORTEST_WAIT, scatter
 from sql.database import connection
 from tests.resources import NOBODY, make_flow_run, problems, unique
 from tests.slots import count_active, expire, give_back, insert_limit, take
@@ -138,7 +138,7 @@ def test_slots_are_leased_by_name_renewed_and_given_back_once(client):
 
 def test_a_lease_lasts_as_long_as_was_asked_for_last(client):
     limit = make_limit(client)
-    lasts = "SELECT EXTRACT(epoch FROM until - since)::float8 FROM downbeat.slot WHERE limit_id = %s"
+    lasts = "SELECT EXTRACT(epoch FROM until - since)::float8 FROM downbeat.slots WHERE limit_id = %s"
     lease = acquire(client, limit, lease_duration=60).json
     with connection() as conn:
         assert conn.execute(lasts, [limit["id"]]).fetchone()[0] == pytest.approx(60, abs=0.001)
@@ -167,7 +167,7 @@ def test_the_holders_of_a_limit_are_readable_in_sql(client):
     acquire(client, limit, slots=2, holder={"type": "flow_run", "id": run["id"]})
     acquire(client, limit)
     statement = (
-        'SELECT limit_name, "limit", slots, holder_type, holder_id::text, holder_name, since < until FROM downbeat.slot'
+        'SELECT limit_name, "limit", slots, holder_type, holder_id::text, holder_name, since < until FROM downbeat.slots'
         " WHERE limit_id = ANY (%s::uuid[]) ORDER BY slots DESC NULLS LAST"
     )
     with connection() as conn:

@@ -17,6 +17,7 @@ import sql
 from app import create_app
 from handlers.errors import NotFound
 from handlers.rules.creation import create_flow_run, create_task_run
+from handlers.rules.deletion import delete_flow_runs
 from handlers.rules.resume import resume_flow_run
 from handlers.task_run_events import read_task_run as read_task_run_event
 from handlers.task_run_events import record_task_runs
@@ -98,7 +99,7 @@ def propose(id: str, type: str, **fields: Any) -> Act:
 
 def delete(id: str) -> Act:
     """Delete a flow run."""
-    return lambda conn: sql.flow_runs.delete(conn, ids=[id])
+    return lambda conn: delete_flow_runs(conn, [id])
 
 
 def create(schema, function: Callable, **fields: Any) -> Act:
@@ -186,7 +187,7 @@ def test_a_deletion_waits_for_the_state_that_is_being_set_and_takes_it_along(con
     id = make_flow_run(watcher, "PENDING")
     outcome, deleted = contend(propose(id, "RUNNING"), delete(id))
     assert outcome.status == "ACCEPT"
-    assert [str(run["id"]) for run in deleted] == [id]
+    assert deleted == {id}
     assert read_types(watcher, id) == []
 
 
@@ -216,7 +217,7 @@ def test_deleting_the_parent_waits_for_the_subflow_without_a_deadlock(contend, w
     # Between the two the transition has the subflow and not yet its task run.
     lock, go_on = lambda conn: sql.flow_run_transitions.lock(conn, id=subflow), propose(subflow, "RUNNING")
     _, deleted = contend(lock, delete(parent), then=go_on)
-    assert [str(run["id"]) for run in deleted] == [parent]
+    assert deleted == {parent}
     assert watcher.execute("SELECT id::text, parent_task_run_id FROM flow_run").fetchall() == [(subflow, None)]
 
 

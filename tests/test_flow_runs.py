@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 import sql
+from handlers.rules.deletion import delete_flow_runs
 from sql.database import connect, within
 from sql.ids import uuid7
 from tests.resources import NOBODY, make_flow, make_flow_run, make_task_run, problems, unique
@@ -248,6 +249,12 @@ def test_many_runs_are_deleted_by_a_filter(client):
     assert problems(client.post("/api/flow_runs/bulk_delete", json={**chosen, "limit": 51})) == ["body.limit"]
 
 
+def delete_in_transaction(conn, ids) -> set[str]:
+    """Delete flow runs in a transaction of their own."""
+    with within(conn):
+        return delete_flow_runs(conn, ids)
+
+
 def test_two_deletions_of_the_same_runs_wait_for_each_other(client, database):
     with connect(database) as first, connect(database) as second, connect(database) as watch, ThreadPoolExecutor() as threads:
         flow_id, ids = uuid7(), [uuid7() for _ in range(4)]
@@ -255,11 +262,11 @@ def test_two_deletions_of_the_same_runs_wait_for_each_other(client, database):
         for id in ids:
             first.execute("INSERT INTO flow_run (id, name, flow_id) VALUES (%s, 'r', %s)", [id, flow_id])
         with within(first):
-            assert len(sql.flow_runs.delete(first, ids=ids[:1])) == 1
-            other = threads.submit(sql.flow_runs.delete, second, ids=ids[::-1])
+            assert delete_flow_runs(first, ids[:1]) == {str(ids[0])}
+            other = threads.submit(delete_in_transaction, second, ids[::-1])
             wait_for_waiter(watch)
-            assert len(sql.flow_runs.delete(first, ids=ids[1:3])) == 2
-        assert [row["id"] for row in other.result()] == ids[3:]
+            assert delete_flow_runs(first, ids[1:3]) == {str(id) for id in ids[1:3]}
+        assert other.result() == {str(ids[3])}
 
 
 @pytest.mark.parametrize(

@@ -8,60 +8,32 @@ from contextlib import ExitStack
 from itertools import pairwise
 
 import pytest
-from psycopg import Connection
+from psycopg import Connection, errors
 
 import sql
 from app import create_app
 from sql import database as db
 from sql.database import connect, within
+from sql.ids import uuid7
 from sql.statement import flush
 from tests.bench import round_trips
-from tests.slots import count_active, expire, give_back, insert_limit, take
+from tests.slots import (
+    assert_limits_were_kept,
+    assert_nothing_is_left,
+    count_active,
+    expire,
+    give_back,
+    insert_limit,
+    take,
+    watch,
+)
 from tests.waiting import wait_for_waiter
 
-STORM_SECONDS, SESSIONS, SIZES = 5, 10, (0, 1, 2, 5)
-
-# Notes every change of what is held, in the order in which the limit's lock was had, and refuses to commit a wrong sum.
-WITNESS = """
-CREATE TABLE history (number bigserial, limit_id uuid, change integer);
-
-CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF TG_OP = 'INSERT' THEN
-        INSERT INTO history (limit_id, change) VALUES (NEW.limit_id, NEW.slots);
-    ELSE
-        INSERT INTO history (limit_id, change) VALUES (OLD.limit_id, -OLD.slots);
-    END IF;
-    RETURN NULL;
-END $$;
-
-CREATE FUNCTION add_up() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF EXISTS (SELECT FROM public.concurrency_limit_v2 AS bound
-                WHERE bound.active_slots <> (SELECT COALESCE(sum(slots), 0) FROM downbeat.concurrency_lease AS lease
-                                              WHERE lease.limit_id = bound.id)
-                  AND bound.id = CASE TG_TABLE_NAME WHEN 'concurrency_limit_v2' THEN to_jsonb(NEW) ->> 'id'
-                                 ELSE COALESCE(to_jsonb(NEW), to_jsonb(OLD)) ->> 'limit_id' END::uuid) THEN
-        RAISE 'active_slots is not what the leases hold';
-    END IF;
-    RETURN NULL;
-END $$;
-
-CREATE TRIGGER note AFTER INSERT OR DELETE ON downbeat.concurrency_lease FOR EACH ROW EXECUTE FUNCTION note();
-CREATE CONSTRAINT TRIGGER add_up AFTER INSERT OR DELETE ON downbeat.concurrency_lease
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION add_up();
-CREATE CONSTRAINT TRIGGER add_up AFTER UPDATE ON public.concurrency_limit_v2
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION add_up();
-"""
-
-MOST_HELD = """
-SELECT bound."limit", COALESCE(max(history.held), 0), COALESCE(min(history.held), 0)
-  FROM concurrency_limit_v2 AS bound
-       LEFT JOIN (SELECT limit_id, sum(change) OVER (PARTITION BY limit_id ORDER BY number) AS held FROM history) AS history
-              ON history.limit_id = bound.id
- GROUP BY bound.id
- ORDER BY bound."limit"
-"""
+STORM_SECONDS, SESSIONS, SIZES = 20, 32, (0, 1, 2, 10)
+SHARES = (1, 2, 3, 6)  # of the limits in what is asked for
+LASTING = (0.02, 0.1, 0.5, 2)  # seconds
+ACTS = ("take", "release", "renew", "finish", "sweep", "crash", "kill", "vanish")
+SHARES_OF_ACTS = (16, 6, 4, 1, 1, 1, 1, 1)
 
 
 @pytest.fixture
@@ -73,55 +45,62 @@ def session(database):
 
 def live(url: str, names: list[str], until: float, seed: int) -> Counter:
     """Take slots and lose them in every way there is until a moment; gives how often each happened."""
-    draw, done, conn = random.Random(seed), Counter(), connect(url)
+    draw, done, conn, holder = random.Random(seed), Counter(), connect(url), str(uuid7())
     held: list[str] = []
     while time.monotonic() < until:
-        chosen = draw.sample(names, draw.choice((1, 1, 2, 3)))
-        act = draw.choices(("take", "release", "renew", "forget", "sweep", "crash"), (12, 8, 4, 2, 2, 1))[0]
+        chosen = {*draw.sample(names, draw.choice((1, 1, 1, 2, 3)), counts=SHARES)}
+        act = draw.choices(ACTS, SHARES_OF_ACTS)[0]
         if act == "take":
-            lease, outcome = take(conn, *chosen, slots=draw.choice((1, 1, 2)), seconds=draw.choice((0.02, 0.1, 0.5)))
+            lease, outcome = take(conn, *chosen, slots=draw.choice((1, 1, 2)), seconds=draw.choice(LASTING), holder=holder)
             act = "taken" if outcome["granted"] else "refused"
             held += [lease] if outcome["granted"] else []
-        elif act == "crash":  # between what it took and its commit
+        elif act in ("crash", "kill"):  # between what it took, or gave back, and its commit
             sql.transactions.begin.send(conn)
-            take(conn, *chosen, seconds=5)
-            conn.close()
-            conn = connect(url)
+            take(conn, *chosen, seconds=5, holder=holder) if draw.random() < 0.5 or not held else give_back(conn, held[0])
+            conn = end(conn, url, act)
+        elif act == "vanish":  # with all that it holds
+            conn, held = end(conn, url, act), []
         elif act == "sweep":
             now = conn.execute("SELECT now()").fetchone()[0]
             done["swept"] += sql.concurrency_limits_v2.delete_expired(conn, now=now, limit=draw.choice((1, 50)))
+        elif act == "finish":
+            mine = {"holder_ids": [holder], "ended": None, "flow_run_ids": None, "lease_ids": None}
+            done["finished"] += sql.slots.give_back(conn, **mine)
+            held = []
         elif held:
             lease = draw.choice(held)
             if act == "renew":
-                renewed = sql.concurrency_limits_v2.renew(conn, lease_id=lease, lease_duration=draw.choice((0.02, 0.2)))
+                renewed = sql.concurrency_limits_v2.renew(conn, lease_id=lease, lease_duration=draw.choice(LASTING))
                 act = "renewed" if renewed else "gone"
-            elif act == "release":
+            else:
                 give_back(conn, lease)
                 held.remove(draw.choice((lease, held[0])))
-            else:
-                held.remove(lease)
         done[act] += 1
     conn.close()
     return done
 
 
+def end(conn: Connection, url: str, act: str) -> Connection:
+    """Have a connection hung up by its client, or killed by PostgreSQL, and open another."""
+    if act == "kill":
+        with pytest.raises(errors.AdminShutdown):
+            conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    conn.close()
+    return connect(url)
+
+
 def test_a_storm_of_sessions_never_exceeds_a_limit_and_leaves_nothing_over(database, session):
     watcher = session()
     names = [insert_limit(watcher, size)[1] for size in SIZES]
-    watcher.execute(WITNESS, prepare=False)
+    watch(watcher)
     until = time.monotonic() + STORM_SECONDS
     with ThreadPoolExecutor(SESSIONS) as threads:
         lives = [threads.submit(live, database, names, until, seed) for seed in range(SESSIONS)]
         done = sum((each.result() for each in lives), Counter())
-    assert all(done[act] for act in ("taken", "refused", "release", "renewed", "gone", "forget", "crash", "swept")), done
-    for limit, most, least in watcher.execute(MOST_HELD).fetchall():
-        assert most == limit, done
-        assert least >= 0, done
-    watcher.execute("UPDATE downbeat.concurrency_lease SET expires = now()")
-    now = watcher.execute("SELECT now()").fetchone()[0]
-    sql.concurrency_limits_v2.delete_expired(watcher, now=now, limit=100_000)
-    assert watcher.execute("SELECT count(*) FROM downbeat.concurrency_lease").fetchone() == (0,)
-    assert watcher.execute("SELECT DISTINCT active_slots FROM concurrency_limit_v2").fetchall() == [(0,)]
+    seen = ("taken", "refused", "release", "renewed", "gone", "finished", "swept", "crash", "kill", "vanish")
+    assert all(done[act] for act in seen), done
+    assert_limits_were_kept(watcher, done)
+    assert_nothing_is_left(watcher)
 
 
 def contend(session, first, second, then=flush):

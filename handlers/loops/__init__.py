@@ -25,7 +25,7 @@ from handlers.loops.foreman import (
     mark_workers_offline,
 )
 from handlers.loops.late_runs import mark_late_runs
-from handlers.loops.leases import release_expired_leases
+from handlers.loops.leases import release_ended_holders, release_expired_leases
 from handlers.loops.pause_expirations import fail_expired_pauses
 from handlers.loops.scheduler import schedule_recent, schedule_runs
 from handlers.loops.settings import is_enabled, number
@@ -63,6 +63,7 @@ LOOPS = (
     Loop(cancel_task_runs, "CANCELLATION_CLEANUP", every=20),
     Loop(cancel_subflows, "CANCELLATION_CLEANUP", every=20),
     Loop(release_expired_leases, "REPOSSESSOR", every=15),
+    Loop(release_ended_holders, "REPOSSESSOR", every=15),
     Loop(mark_workers_offline, "FOREMAN", every=15),
     Loop(mark_work_pools_not_ready, "FOREMAN", every=15),
     Loop(mark_deployments_not_ready, "FOREMAN", every=15),

@@ -20,6 +20,7 @@ def move_flow_runs(conn: Connection, ids: Iterable[UUID], propose: Propose, rule
     """
     pending = [sql.flow_run_transitions.read.send(conn, id=id) for id in ids]
     runs = sorted((read.result() for read in pending), key=lambda run: str(run["parent_task_run_id"] or ""))
+    lock_ahead(conn, runs)
     written = 0
     for run in runs:
         transition = decide(conn, begin(run, propose(run), "Flow run"), rules)
@@ -32,6 +33,17 @@ def move_flow_runs(conn: Connection, ids: Iterable[UUID], propose: Propose, rule
 def move_task_runs(conn: Connection, ids: Iterable[UUID], state: State) -> int:
     """Write a state for each of these task runs, which are locked, whatever state they are in; gives how many there are."""
     pending = [sql.task_run_transitions.read.send(conn, id=id) for id in ids]
-    for read in pending:
-        write_task_run_state(conn, begin(read.result(), state, "Task run"))
-    return len(pending)
+    runs = [read.result() for read in pending]
+    lock_ahead(conn, runs)
+    for run in runs:
+        write_task_run_state(conn, begin(run, state, "Task run"))
+    return len(runs)
+
+
+def lock_ahead(conn: Connection, runs: list[dict[str, Any]]) -> None:
+    """Lock, if any of these runs holds slots, all limits that are to be given back, and what is locked before limits."""
+    if not any(run["holds_slots"] for run in runs):
+        return
+    parents = [id for run in runs if (id := run.get("parent_task_run_id"))]
+    sql.slots.lock_parents.send(conn, task_run_ids=parents)
+    sql.slots.lock_limits.send(conn, holder_ids=[run["id"] for run in runs] + parents)

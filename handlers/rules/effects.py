@@ -11,10 +11,14 @@ from uuid import UUID
 from psycopg import Connection
 
 import sql
+from handlers.rules.artifacts import collect_result
 from handlers.rules.flow_runs import policy
+from handlers.rules.slots import give_back_slots
 from handlers.rules.transition import (
     ANY,
+    CANCELLING,
     COMPLETED,
+    PENDING,
     RUNNING,
     TERMINAL,
     TYPES,
@@ -94,6 +98,7 @@ def without_artifact_keys(state: State) -> State:
 
 def send_task_run_state(conn: Connection, id: UUID | str, state: State, **changes: Any) -> None:
     """Write a state of a task run, its result, and the columns of the run that follow from it; an unknown run is left out."""
+    result = artifact(state)
     sql.task_run_transitions.create.send(
         conn,
         id=state.id,
@@ -103,10 +108,11 @@ def send_task_run_state(conn: Connection, id: UUID | str, state: State, **change
         timestamp=state.timestamp,
         message=state.message,
         state_details=state.details,
-        **artifact(state),
+        **result,
         run_count=changes.get("run_count"),
         flow_run_run_count=changes.get("flow_run_run_count"),
     )
+    collect_result(conn, result)
 
 
 def insert_into_cache(conn: Connection, transition: Transition) -> Transition:
@@ -125,6 +131,7 @@ FLOW_RUN_EFFECTS = compile_table(
         (end_resuming, ANY, TERMINAL | {RUNNING}),
         (mirror_to_parent, ANY, TYPES),
         (finish_policy, ANY, TYPES),
+        (give_back_slots, TYPES, TYPES - {PENDING, RUNNING, CANCELLING}),
     )
 )
 
@@ -132,5 +139,6 @@ TASK_RUN_EFFECTS = compile_table(
     (
         (name_runs_of_task_run, ANY, TYPES),
         (insert_into_cache, ANY, {COMPLETED}),
+        (give_back_slots, TYPES, TYPES - {RUNNING, CANCELLING}),
     )
 )

@@ -1,11 +1,19 @@
 """The rules for flow runs, in order, as observed on Prefect 3.8.3; `python -m handlers.rules` prints what they compile to."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from psycopg import Connection
 
 from handlers.rules.common import copy_scheduled_time, prevent_pending, scheduled, wait_for_scheduled_time
+from handlers.rules.slots import (
+    LEASE,
+    cancel_late_run,
+    regain_deployment_slot,
+    renew_deployment_slot,
+    take_deployment_slot,
+)
 from handlers.rules.transition import (
     ANY,
     CANCELLED,
@@ -156,10 +164,13 @@ def retry(conn: Connection, transition: Transition) -> Transition:
     transition = accept(
         transition, empirical_policy={**run_policy, "resuming": False, "pause_keys": [], "retry_type": "in_process"}
     )
-    return reject(transition, "Retrying", scheduled("AwaitingRetry", time, message=proposed.message, data=proposed.data))
+    waiting = scheduled("AwaitingRetry", time, message=proposed.message, data=proposed.data)
+    # The process goes on and renews the lease of its slot, which it must find again.
+    kept = {LEASE: proposed.details[LEASE]}
+    return reject(transition, "Retrying", replace(waiting, details={**waiting.details, **kept}))
 
 
-# Deployment slots will be taken at PENDING behind prevent_pending, checked at RUNNING and given back behind retry.
+# Slots are taken last, when no rule can refuse any more. Renewing comes before the waiting, for the wait takes time as well.
 FLOW_RUN = compile_table(
     (
         (keep_lease, ANY, TYPES),
@@ -172,7 +183,10 @@ FLOW_RUN = compile_table(
         (pause, ANY, {PAUSED}),
         (resume, {PAUSED}, TYPES),
         (copy_scheduled_time, {SCHEDULED}, {PENDING}),
+        (take_deployment_slot, ANY - {PENDING, RUNNING, CANCELLING}, {PENDING}),
+        (renew_deployment_slot, {PENDING}, {RUNNING}),
         (wait_for_scheduled_time, {SCHEDULED, PENDING}, {RUNNING}),
+        (regain_deployment_slot, {SCHEDULED, PENDING, PAUSED}, {RUNNING}),
         (retry, {RUNNING}, {FAILED}),
     )
 )
@@ -186,4 +200,4 @@ FORCED_FLOW_RUN = compile_table(
 )
 
 # What the late marker proposes passes only this.
-LATE_FLOW_RUN = compile_table(((mark_late_once, ANY, {SCHEDULED}),))
+LATE_FLOW_RUN = compile_table(((mark_late_once, ANY, {SCHEDULED}), (cancel_late_run, {SCHEDULED}, {SCHEDULED})))

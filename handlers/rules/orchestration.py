@@ -8,6 +8,7 @@ from psycopg import Connection
 
 import sql
 from handlers.errors import NotFound
+from handlers.rules.artifacts import collect_result
 from handlers.rules.effects import FLOW_RUN_EFFECTS, TASK_RUN_EFFECTS, artifact, send_task_run_state, without_artifact_keys
 from handlers.rules.flow_runs import FLOW_RUN
 from handlers.rules.task_runs import BACKGROUND_TASK_RUN, FORCED_TASK_RUN, TASK_RUN
@@ -25,13 +26,16 @@ def make_state(fields: dict[str, Any]) -> State:
     return State(fields["type"], name, fields["message"], fields["data"], fields["state_details"])
 
 
-def set_flow_run_state(conn: Connection, id: str, proposed: State, rules: Compiled = FLOW_RUN) -> Transition:
+def set_flow_run_state(
+    conn: Connection, id: str, proposed: State, rules: Compiled = FLOW_RUN, renews_leases: bool = True
+) -> Transition:
     """Propose a state for a flow run and write what the rules make of it. Raises NotFound.
 
     The transition's `proposed` is the state that was written, or None; `initial` the one before it.
     """
     sql.flow_run_transitions.lock.send(conn, id=id)
-    transition = decide(conn, begin(sql.flow_run_transitions.read(conn, id=id), proposed, "Flow run"), rules)
+    transition = begin(sql.flow_run_transitions.read(conn, id=id), proposed, "Flow run")
+    transition = decide(conn, replace(transition, renews_leases=renews_leases), rules)
     return write_flow_run_state(conn, transition) if transition.proposed else transition
 
 
@@ -72,6 +76,7 @@ def write_flow_run_state(conn: Connection, transition: Transition) -> Transition
     """Write the proposed state of a flow run, its run, its event and what else follows from it."""
     transition = apply_effects(conn, transition, FLOW_RUN_EFFECTS)
     run, initial, state, changes = transition.run, transition.initial, transition.proposed, transition.changes
+    result = artifact(state)
     tight = initial and transition.now - initial.timestamp < TIGHT_SUCCESSION
     sql.flow_run_transitions.create.send(
         conn,
@@ -82,7 +87,7 @@ def write_flow_run_state(conn: Connection, transition: Transition) -> Transition
         timestamp=state.timestamp,
         message=state.message,
         state_details=state.details,
-        **artifact(state),
+        **result,
         run_count=changes.get("run_count"),
         empirical_policy=changes.get("empirical_policy"),
         resource={
@@ -100,6 +105,7 @@ def write_flow_run_state(conn: Connection, transition: Transition) -> Transition
         },
         follows=initial.id if tight else None,
     )
+    collect_result(conn, result)
     return replace(transition, proposed=without_artifact_keys(state))
 
 

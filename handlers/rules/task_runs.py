@@ -15,6 +15,7 @@ from psycopg import Connection
 
 import sql
 from handlers.rules.common import copy_scheduled_time, prevent_pending, scheduled, wait_for_scheduled_time
+from handlers.rules.slots import take_tag_slots
 from handlers.rules.transition import (
     ANY,
     CANCELLED,
@@ -133,7 +134,7 @@ def limit_cache_key(conn: Connection, transition: Transition) -> Transition:
     return reject(transition, f"The cache key has more than {MAX_CACHE_KEY_LENGTH} characters.", replace(transition.proposed))
 
 
-# Slots of tag limits will be taken at RUNNING behind require_running_flow and given back behind limit_cache_key.
+# Slots are taken when no rule can refuse any more; background task runs take theirs by themselves.
 TASK_RUN = compile_table(
     (
         (take_from_cache, ANY, {RUNNING}),
@@ -141,6 +142,7 @@ TASK_RUN = compile_table(
         (require_running_flow, ANY, {RUNNING}),
         (copy_scheduled_time, {SCHEDULED}, {PENDING}),
         (wait_for_scheduled_time, {SCHEDULED, PENDING}, {RUNNING}),
+        (take_tag_slots, ANY, {RUNNING}),
         (retry, {RUNNING}, {FAILED}),
         (rename_rerun, ANY, {RUNNING}),
         (note_flow_run_count, ANY, {RUNNING}),

@@ -56,7 +56,8 @@ class Transition:
     """A run on its way from one state to another.
 
     `run` is the locked row, `now` the database's clock at the time of the lock, `proposed` None when nothing is to be
-    written, `details` the answer's, `changes` the columns of the run that rules write along with the state.
+    written, `details` the answer's, `changes` the columns of the run that rules write along with the state. A client that
+    does not renew leases holds a slot until its run ends.
     """
 
     run: Mapping[str, Any]
@@ -66,6 +67,7 @@ class Transition:
     status: str = "ACCEPT"
     details: Mapping[str, Any] = field(default_factory=lambda: {"type": "accept_details"})
     changes: Mapping[str, Any] = field(default_factory=dict)
+    renews_leases: bool = True
 
 
 Rule = Callable[[Connection, Transition], Transition]

@@ -14,7 +14,9 @@ MODULES = (
     *(
         "deployed_runs",
         "deployments",
+        "concurrency_limits",
         "concurrency_limits_v2",
+        "slots",
         "work_pools",
         "work_queues",
         "walks",
@@ -25,7 +27,7 @@ MODULES = (
         "job_variables",
     ),
     *("artifacts", "variables", "saved_searches", "event_history", "blocks"),
-    *("filters"),
+    *("filters", "bulk"),
 )
 
 

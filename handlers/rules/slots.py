@@ -1,0 +1,179 @@
+"""Slots of limits: what runs take on their way in, and give back when they end; as observed on Prefect 3.8.3.
+
+A flow run takes a slot of its deployment's limit when it becomes PENDING, under a lease that the process that runs it renews.
+A task run that the server orchestrates takes one of each of its tags' limits when it becomes RUNNING, and holds them until it
+leaves that. Taking needs a round trip more, and only where there is a limit; giving back travels with the state.
+"""
+
+import math
+import random
+from datetime import timedelta
+from typing import Any
+
+from psycopg import Connection
+
+import sql
+from handlers import settings
+from handlers.rules.common import scheduled
+from handlers.rules.transition import (
+    CANCELLED,
+    PAUSED,
+    PENDING,
+    TERMINAL,
+    State,
+    Transition,
+    abort,
+    propose,
+    reject,
+    wait,
+)
+from schemas.states import read_time
+from sql.ids import uuid7
+
+LEASE = "deployment_concurrency_lease_id"
+NONE_FREE = "The concurrency limit of the deployment has no free slot."
+LOST = "The run lost the slot of its deployment's concurrency limit before it started, and there is no other."
+
+# Waits are spread over this range of multiples of the average, in which half of them are shorter than its logarithmic
+# middle and half longer (observed on Prefect 3.8.3), so that those who were refused together do not come back together.
+SHORTEST_WAIT, LONGEST_WAIT = 0.752, 1.3
+
+
+def take_deployment_slot(conn: Connection, transition: Transition) -> Transition:
+    """Let a run be submitted only with a slot of its deployment's limit; without one it is put off or, if so set, cancelled."""
+    run = transition.run
+    if run["deployment_id"] and not run["has_deployment"]:
+        return abort(transition, "The deployment of the run does not exist any more.")
+    if run["limit_name"] is None:
+        return transition
+    if run["limit"] == 0:
+        return abort(transition, "The concurrency limit of the deployment is 0: no run can ever start.")
+    lock_parent(conn, run)
+    if lease_id := take_slot(conn, transition, lease_seconds(run)):
+        return propose(transition, **{LEASE: lease_id})
+    if run["collision_strategy"] == "CANCEL_NEW":
+        return reject(transition, NONE_FREE, State(CANCELLED, "Cancelled", NONE_FREE))
+    delay = timedelta(seconds=settings.read("server.deployments.concurrency_slot_wait_seconds"))
+    return reject(transition, NONE_FREE, scheduled("AwaitingConcurrencySlot", read_time((transition.now + delay).isoformat())))
+
+
+def renew_deployment_slot(conn: Connection, transition: Transition) -> Transition:
+    """Renew the lease of a run that starts; one that has run out is left out of the state."""
+    lease_id = transition.initial.details.get(LEASE)
+    if not lease_id or transition.run["limit_name"] is None or not transition.renews_leases:
+        return transition
+    seconds = lease_seconds(transition.run)
+    lock_parent(conn, transition.run)
+    if sql.concurrency_limits_v2.renew(conn, lease_id=lease_id, lease_duration=seconds):
+        return transition
+    return propose(transition, **{LEASE: None})
+
+
+def regain_deployment_slot(conn: Connection, transition: Transition) -> Transition:
+    """Take a slot again for a run that starts without the one that it had.
+
+    One whose lease has run out is cancelled if there is none, for its infrastructure is there already. One that goes on after
+    a retry or a pause gave its slot back meanwhile, and renews the lease by the id that it knows: so it gets that id again. A
+    retry waits for its slot; whoever resumes a run does not, so that goes on without one.
+    """
+    run, initial = transition.run, transition.initial
+    lease_id = initial.details.get(LEASE)
+    if not lease_id or run["limit_name"] is None:
+        return transition
+    seconds = lease_seconds(run) if transition.renews_leases else None
+    lock_parent(conn, run)
+    if initial.type == PENDING:
+        is_held = transition.proposed.details[LEASE] == lease_id
+        if is_held and (transition.renews_leases or sql.slots.keep(conn, lease_id=lease_id)):
+            return transition
+        if lease_id := take_slot(conn, transition, seconds):
+            return propose(transition, **{LEASE: lease_id})
+        return reject(transition, LOST, State(CANCELLED, "Cancelled", LOST))
+    if run["holds_slots"] or take_slot(conn, transition, seconds, lease_id) or initial.type == PAUSED:
+        return transition
+    return wait(transition, round(settings.read("server.deployments.concurrency_slot_wait_seconds")), NONE_FREE)
+
+
+def cancel_late_run(conn: Connection, transition: Transition) -> Transition:
+    """Cancel a run that nobody starts in time, if that is what the deployment wants while none of its slots is free."""
+    run = transition.run
+    if run["collision_strategy"] == "CANCEL_NEW" and run["free_slots"] <= 0:
+        return reject(transition, NONE_FREE, State(CANCELLED, "Cancelled", NONE_FREE))
+    return transition
+
+
+def take_tag_slots(conn: Connection, transition: Transition) -> Transition:
+    """Let a task run start only with a slot of each of its tags' limits; what it has already it does not take twice."""
+    names = transition.run["limit_names"]
+    if not names:
+        return transition
+    outcome = acquire(conn, names, uuid7(), None, "task_run", transition.run["id"])
+    if outcome["granted"]:
+        return transition
+    empty = [limit["name"] for limit in outcome["limits"] if limit["limit"] == 0]
+    if empty:
+        tag = empty[0].removeprefix("tag:")
+        return abort(transition, f'The concurrency limit on tag "{tag}" is 0: no task can ever run with it.')
+    tags = ", ".join(name.removeprefix("tag:") for name in names)
+    return wait(transition, round(scatter(outcome["wait_seconds_per_slot"])), f"Concurrency limits are reached for tags: {tags}")
+
+
+def give_back_slots(conn: Connection, transition: Transition) -> Transition:
+    """Give back what a run holds that has ended, or only the slot of its deployment if it may still go on."""
+    run = transition.run
+    if run["holds_slots"]:
+        is_task_run = "parent_task_run_id" not in run
+        if is_task_run or transition.proposed.type in TERMINAL:
+            send_give_back(conn, holder_ids=[id for id in (run["id"], run.get("parent_task_run_id")) if id])
+        elif lease_id := transition.initial.details.get(LEASE):
+            send_give_back(conn, lease_ids=[lease_id])
+    return transition
+
+
+def send_give_back(conn: Connection, **given: Any) -> None:
+    """Give back what holders hold, what the task runs of flow runs hold, or what leases do."""
+    sql.slots.give_back.send(conn, **{**dict.fromkeys(("holder_ids", "ended", "flow_run_ids", "lease_ids")), **given})
+
+
+def release_flow_runs(conn: Connection, ids: list[str]) -> None:
+    """Give back what flow runs and their task runs hold that are locked, before they are deleted."""
+    send_give_back(conn, holder_ids=ids, flow_run_ids=ids)
+
+
+def lock_parent(conn: Connection, run: dict[str, Any]) -> None:
+    """Lock the task run that stands for a flow run in its parent, whose state is to follow: limits are locked after it."""
+    if run["parent_task_run_id"]:
+        sql.slots.lock_parents.send(conn, task_run_ids=[run["parent_task_run_id"]])
+
+
+def take_slot(conn: Connection, transition: Transition, seconds: float | None, lease_id: str | None = None) -> str | None:
+    """Take a slot of the limit of a flow run's deployment; gives the id of the lease, or None if there is no slot."""
+    lease_id, run = lease_id or str(uuid7()), transition.run
+    granted = acquire(conn, [run["limit_name"]], lease_id, seconds, "flow_run", run["id"])["granted"]
+    return lease_id if granted else None
+
+
+def acquire(conn: Connection, names: list[str], lease_id: Any, seconds: float | None, type: str, id: Any) -> dict[str, Any]:
+    """Take a slot of each of some limits under a lease of a run, which lasts until the run ends without a duration."""
+    return sql.concurrency_limits_v2.acquire(
+        conn,
+        names=names,
+        slots=1,
+        mode="orchestration",
+        lease_id=lease_id,
+        lease_duration=seconds,
+        holder_type=type,
+        holder_id=id,
+        tag_wait_seconds=settings.read("server.tasks.tag_concurrency_slot_wait_seconds"),
+        wait_seconds=settings.read("server.concurrency.maximum_concurrency_slot_wait_seconds"),
+    )
+
+
+def lease_seconds(run: dict[str, Any]) -> float:
+    """Give how long a lease lasts that nobody has renewed yet."""
+    return run["grace_period_seconds"] or settings.read("server.concurrency.initial_deployment_lease_duration")
+
+
+def scatter(seconds: float) -> float:
+    """Draw a time to wait around an average: of those between events that come at random, one that is in the range."""
+    return -seconds * math.log(random.uniform(math.exp(-LONGEST_WAIT), math.exp(-SHORTEST_WAIT)))
