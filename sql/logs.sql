@@ -32,3 +32,35 @@ SELECT (%(base)s::text || lpad(to_hex(given.place), 5, '0'))::uuid,
 SELECT COALESCE(json_agg(row_to_json(log) ORDER BY page.place), '[]')::text
   FROM page
   JOIN downbeat.log ON log.id = page.id;
+
+-- name: page_csv :one
+-- The lines of a flow run behind one of them, oldest first, as the text of a CSV file: at most 1000, and no more once there
+-- is a megabyte of messages. With the name of the run, and the place of the last line where the next page begins; without
+-- lines it is null. A page stands for itself, so that nobody who reads slowly holds a connection. The run comes first in the
+-- order and in a list, or PostgreSQL would take the index of all times and pass over the lines of all other runs.
+SELECT flow_run.name,
+       page.lines,
+       page.timestamp,
+       page.id
+  FROM flow_run
+       CROSS JOIN LATERAL (
+       SELECT string_agg(concat_ws(',',
+                             replace(replace(downbeat.rfc3339(line.timestamp), 'T', ' '), 'Z', '+00:00'),
+                             line.level,
+                             line.flow_run_id,
+                             COALESCE(line.task_run_id::text, ''),
+                             CASE WHEN line.message ~ '[",\r\n]' THEN '"' || replace(line.message, '"', '""') || '"'
+                                  ELSE line.message END) || E'\r\n', '' ORDER BY line.timestamp, line.id) AS lines,
+              max(line.timestamp)::text AS timestamp,
+              (array_agg(line.id::text ORDER BY line.timestamp DESC, line.id DESC))[1] AS id
+         FROM (SELECT id, timestamp, level, flow_run_id, task_run_id, message,
+                      sum(octet_length(message)) OVER (ORDER BY flow_run_id, timestamp, id ROWS UNBOUNDED PRECEDING)
+                          - octet_length(message) AS bytes_before
+                 FROM log
+                WHERE flow_run_id = ANY (ARRAY[%(flow_run_id)s::uuid])
+                  AND (timestamp, id) > (%(timestamp)s::timestamptz, %(id)s::uuid)
+                ORDER BY flow_run_id, timestamp, id
+                LIMIT 1000) AS line
+        WHERE line.bytes_before < 1048576
+       ) AS page
+ WHERE flow_run.id = %(flow_run_id)s::uuid;

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,17 @@ def test_a_subflow_is_found_by_the_task_run_that_stands_for_it(outcomes, stored)
                JOIN task_run_state AS state ON state.id = task_run.state_id
          WHERE task_run.flow_run_id = %s"""
     assert stored.execute(statement, (outcomes["everything"]["id"],)).fetchall() == [("Completed", True)]
+
+
+def test_the_graph_shows_which_task_gave_its_result_to_which(outcomes, server):
+    with urllib.request.urlopen(f"{server.api}/flow_runs/{outcomes['everything']['id']}/graph-v2") as answer:
+        nodes = dict(json.load(answer)["nodes"])
+    (summed,) = (node for node in nodes.values() if node["label"].startswith("add_up"))
+    doubled = [id for id, node in nodes.items() if node["label"].startswith("double")]
+    assert sorted(parent["id"] for parent in summed["parents"]) == sorted(doubled)
+    assert all(nodes[id]["children"] == [{"id": summed["id"]}] for id in doubled)
+    assert [node["kind"] for node in nodes.values()].count("flow-run") == 1
+    assert {node["state_type"] for node in nodes.values()} == {"COMPLETED"}
 
 
 def test_logs_and_prints_of_flows_and_tasks_are_stored_once(outcomes, stored):

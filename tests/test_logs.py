@@ -230,6 +230,7 @@ def test_finds_by_text(client, query, found):
 def test_splits_a_text_query_into_terms():
     terms = Search().deserialize('one -two !"three four" +Five - six"seven \\"eight\\\\" "" "nine')
     assert terms == [" one", "-two", "-three four", "+five", " six", ' seven "eight\\', " nine"]
+    assert Search().deserialize('"ten\\') == [" ten\\"]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ MODULES = (
         "job_variables",
     ),
     *("artifacts", "variables", "saved_searches", "event_history", "blocks"),
-    *("filters", "bulk"),
+    *("filters", "graphs", "bulk"),
 )
 
 

@@ -1,6 +1,7 @@
 """Sequences about logs."""
 
 from tests.differential import Step
+from tests.differential.steps import create_flow, create_flow_run, state
 
 
 def log(message: str, level: int = 20, seconds: int = 0, **fields) -> dict:
@@ -84,5 +85,24 @@ SEQUENCES = {
         Step("POST", "/logs/filter", {"logs": {"flow_run_id": {"any_": []}}}),
         Step("POST", "/logs/filter", {"logs": OURS, "sort": "LEVEL_ASC"}),
         Step("POST", "/logs/filter", {"logs": {"unknown": {"any_": []}}}),
+    ],
+    "download": [
+        create_flow(),
+        create_flow_run(name='größe "a"/b\n,%\'~{unique}', state=state("RUNNING")),
+        Step("GET", "/flow_runs/{run.id}/logs/download"),
+        Step(
+            "POST",
+            "/logs/",
+            [
+                log(text, 20 + number, -number, flow_run_id="{run.id}", task_run_id="{uuid.task}" if number % 3 else None)
+                for number, text in enumerate(
+                    ("", "a, b", 'a "b"', "two\nlines", "a\rb", "  spaces ", "'=1+1'", "\t\u2028ü", '"')
+                )
+            ],
+        ),
+        Step("POST", "/logs/", [log("of another run", task_run_id="{uuid.task}")]),
+        Step("GET", "/flow_runs/{run.id}/logs/download"),
+        Step("GET", "/flow_runs/{uuid.none}/logs/download"),
+        Step("GET", "/flow_runs/nonsense/logs/download"),
     ],
 }

@@ -1,0 +1,38 @@
+"""The graphs of flow runs."""
+
+from flask import Blueprint, Response, request
+
+import sql
+from handlers import settings
+from handlers.errors import BadRequest, NotFound
+from handlers.http import document, load
+from schemas.flow_run_graphs import FlowRunGraph
+from sql.database import connection
+
+blueprint = Blueprint("flow_run_graphs", __name__, url_prefix="/api/flow_runs")
+arguments_schema = FlowRunGraph()
+
+
+@blueprint.get("/<id:id>/graph")
+def read_flow_run_graph_v1(id: str) -> Response:
+    """List the task runs of a flow run, each with the task runs that it depends on."""
+    with connection() as conn:
+        dependencies = sql.flow_run_graphs.read_dependencies(conn, flow_run_id=id)
+    if dependencies is None:
+        raise NotFound("Flow run")
+    return document(dependencies)
+
+
+@blueprint.get("/<id:id>/graph-v2")
+def read_flow_run_graph_v2(id: str) -> Response:
+    """Give the graph of what ran in a flow run: task runs and subflows, with the artifacts that they made."""
+    arguments = load(arguments_schema, request.args.to_dict(), "query")
+    max_nodes = settings.read("server.flow_run_graph.max_nodes")
+    max_artifacts = settings.read("server.flow_run_graph.max_artifacts")
+    with connection() as conn:
+        graph = sql.flow_run_graphs.read(conn, flow_run_id=id, max_nodes=max_nodes, max_artifacts=max_artifacts, **arguments)
+    if graph is None:
+        raise NotFound("Flow run")
+    if graph == b"null":
+        raise BadRequest(f"The graph of flow run {id} has more than {max_nodes} nodes.")
+    return document(graph)
