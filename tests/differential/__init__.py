@@ -27,7 +27,7 @@ MODULES = (
         "job_variables",
     ),
     *("artifacts", "variables", "saved_searches", "event_history", "blocks"),
-    *("filters", "graphs", "bulk"),
+    *("run_history", "ui", "filters", "graphs", "bulk"),
 )
 
 

@@ -1,0 +1,40 @@
+"""What charts show of flow runs and task runs: how many were in which state when, and how late flow runs are."""
+
+from datetime import datetime, timedelta
+
+from flask import Blueprint, Response
+
+import sql
+from handlers.http import body, document
+from schemas.flow_runs import FlowRunCriteria
+from schemas.run_history import FlowRunHistory, TaskRunHistory
+from sql.database import connection
+from sql.filters import compose
+
+blueprint = Blueprint("run_history", __name__, url_prefix="/api")
+
+
+@blueprint.post("/flow_runs/lateness")
+@body(FlowRunCriteria)
+def average_flow_run_lateness(**criteria: dict) -> Response:
+    """Give the seconds by which the flow runs that match are late on average; null if there are none."""
+    with connection() as conn:
+        return document(sql.run_history.average_lateness(conn, filter=compose("flow_runs", **criteria)))
+
+
+@blueprint.post("/flow_runs/history")
+@body(FlowRunHistory)
+def read_flow_run_history(start: datetime, end: datetime, interval: timedelta, **criteria: dict) -> Response:
+    """Count the flow runs that match by interval of their expected start and by state."""
+    chosen = compose("flow_runs", **criteria)
+    with connection() as conn:
+        return document(sql.run_history.count_flow_runs(conn, filter=chosen, start=start, end=end, interval=interval))
+
+
+@blueprint.post("/task_runs/history")
+@body(TaskRunHistory)
+def read_task_run_history(start: datetime, end: datetime, interval: timedelta, **criteria: dict) -> Response:
+    """Count the task runs that match by interval of their expected start and by state."""
+    chosen = compose("task_runs", **criteria)
+    with connection() as conn:
+        return document(sql.run_history.count_task_runs(conn, filter=chosen, start=start, end=end, interval=interval))
