@@ -1,10 +1,12 @@
 """Lists, which all resources give in the same way: filtered, counted, or a page with the count."""
 
 import orjson
+from psycopg import Connection
 
 import sql
 from sql.database import connection
 from sql.filters import compose, sort_by
+from sql.statement import Filter, Pending
 
 
 def read_list(resource: str, sort: str, limit: int, offset: int, **criteria: dict | None) -> bytes:
@@ -17,9 +19,17 @@ def read_list(resource: str, sort: str, limit: int, offset: int, **criteria: dic
 
 
 def count(resource: str, **criteria: dict | None) -> int:
-    """Give the number of rows of a resource that match."""
+    """Give the number of rows of a resource that match; see send_count."""
     with connection() as conn:
-        return getattr(sql, resource).count(conn, filter=compose(resource, **criteria))
+        return send_count(conn, resource, compose(resource, **criteria)).result()
+
+
+def send_count(conn: Connection, resource: str, chosen: Filter) -> Pending:
+    """Queue the count of the rows that match. All rows of a table that may be large are estimated where they are many."""
+    statements = getattr(sql, resource)
+    if chosen.text == "TRUE" and hasattr(statements, "count_all"):
+        return statements.count_all.send(conn)
+    return statements.count.send(conn, filter=chosen)
 
 
 def read_page(resource: str, sort: str, limit: int, page: int, **criteria: dict | None) -> bytes:
@@ -29,7 +39,7 @@ def read_page(resource: str, sort: str, limit: int, page: int, **criteria: dict 
     chosen, order = compose(resource, **criteria), sort_by(resource, sort)
     with connection() as conn:
         found = statements.page.send(conn, filter=chosen, sort=order, limit=limit, offset=(page - 1) * limit)
-        total = statements.count(conn, filter=chosen)
+        total = send_count(conn, resource, chosen).result()
         rows = show(conn, ids=[row["id"] for row in found.result()])
     rest = {"count": total, "limit": limit, "pages": -(-total // limit) if limit else 0, "page": page}
     return b'{"results":' + rows + b"," + orjson.dumps(rest)[1:]

@@ -22,6 +22,7 @@ from sql.statement import flush, wire
 SESSION = (
     "-c search_path=public -c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c statement_timeout=60s"
     " -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s"
+    " -c jit=off"  # compiling a composed statement takes longer than running it, and it is composed anew each time
 )
 
 pool: ConnectionPool | None = None

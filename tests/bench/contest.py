@@ -13,9 +13,10 @@ from typing import NamedTuple
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from sql.migrate import migrate
+from sql.migrate import migrate, read_indexes
 from tests import downbeat_server, prefect_server
 from tests.bench import processes
+from tests.bench.fill import fill, swap
 from tests.bench.load import Load
 from tests.prefect_server import Server
 
@@ -53,42 +54,57 @@ class Measured(NamedTuple):
     server_milliseconds: float
     postgres_milliseconds: float
     generator_milliseconds: float
+    parts: dict[str, list[float]] = {}
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[str]:
-    """Give a PostgreSQL to make databases on: TEST_DATABASE_URL or an embedded one that goes afterwards."""
+def cluster(folder: str | None = None) -> Iterator[str]:
+    """Give a PostgreSQL to make databases on: TEST_DATABASE_URL, or an embedded one in a folder or one that goes afterwards."""
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield url
         return
     from sql import postgres
 
-    with tempfile.TemporaryDirectory(prefix="downbeat-bench-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="downbeat-bench-", ignore_cleanup_errors=True) as passing:
+        data = Path(folder or passing, "data").absolute()
         try:
-            yield postgres.start(Path(folder, "data"))
+            yield postgres.start(data)
         finally:
-            postgres.stop(Path(folder, "data"))
+            postgres.stop(data)
 
 
 @contextlib.contextmanager
-def databases(cluster_url: str, names: list[str], loaded: bool) -> Iterator[dict[str, str]]:
-    """Give a migrated database for each server, both with the same 100,000 runs when `loaded`."""
-    urls = {name: make_conninfo(cluster_url, dbname=f"bench_{name}") for name in names}
+def databases(
+    cluster_url: str, names: list[str], factor: float, keep: bool = False, suffix: str = ""
+) -> Iterator[dict[str, str]]:
+    """Give a migrated database for each server, filled to a factor (see fill), with the indexes that the server comes with.
+
+    Databases that are kept are taken again when they were filled to the same factor.
+    """
     with psycopg.connect(cluster_url, autocommit=True) as conn:
-        for name in names:
-            conn.execute(f"DROP DATABASE IF EXISTS bench_{name} WITH (FORCE)")
-            conn.execute(f"CREATE DATABASE bench_{name} TEMPLATE template0")
+        urls = {name: make_conninfo(cluster_url, dbname=f"bench_{name}{suffix}") for name in names}
         for name, url in urls.items():
-            migrate(url) if name == "downbeat" else prefect_server.stop(prefect_server.start(url))
-            with psycopg.connect(url, autocommit=True) as own:
-                if loaded:
-                    own.execute("SET session_replication_role = replica")
-                    own.execute(Path(__file__).with_name("runs.sql").read_text())
-                own.execute("VACUUM ANALYZE")
+            make_database(conn, f"bench_{name}{suffix}", url, name, factor)
         conn.execute("CHECKPOINT")
         yield urls
-        for name in names:
-            conn.execute(f"DROP DATABASE bench_{name} WITH (FORCE)")
+        for name in () if keep else names:
+            conn.execute(f"DROP DATABASE bench_{name}{suffix} WITH (FORCE)")
+
+
+def make_database(conn: psycopg.Connection, database: str, url: str, server: str, factor: float) -> None:
+    """Make and fill the database of a server unless there is one with this factor; a comment on it tells the factor."""
+    remark = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
+    if factor and conn.execute(remark, [database]).fetchone() == (f"factor {factor}",):
+        if server == "downbeat":
+            migrate(url)
+        swap(url, read_indexes(server))
+        return
+    conn.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+    conn.execute(f"CREATE DATABASE {database} TEMPLATE template0")
+    migrate(url) if server == "downbeat" else prefect_server.stop(prefect_server.start(url))
+    if factor:
+        fill(url, factor, server)
+        conn.execute(f"COMMENT ON DATABASE {database} IS 'factor {factor}'")
 
 
 def postmaster(database_url: str) -> int:
@@ -154,4 +170,5 @@ def measure(contestant: Contestant, contestants: list[Contestant], work) -> Meas
         print(f"  {contestant.name}: unexpected answers by status: {load.unexpected}; {contestant.server.log[-2000:]}")
     per_thing = 1000 / max(load.answers, 1)
     server, postgres = ((late - early) * per_thing for early, late in zip(before, after, strict=True))
-    return Measured(load.answers / load.seconds, load.latencies, server, postgres, load.generator_seconds * per_thing)
+    generator = load.generator_seconds * per_thing
+    return Measured(load.answers / load.seconds, load.latencies, server, postgres, generator, load.parts)

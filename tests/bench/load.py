@@ -9,17 +9,22 @@ from tests.bench.requests import Conversation
 
 
 class Load(NamedTuple):
-    """What a load came to: answers in the time, latencies in seconds, answers with another status than expected."""
+    """What a load came to: things done in the time, latencies in seconds, answers with another status than expected.
+
+    `requests` were sent for it when that is another number, and `parts` are the latencies by the name of the request.
+    """
 
     answers: int
     seconds: float
     latencies: list[float]
     unexpected: dict
     generator_seconds: float
+    requests: int = 0
+    parts: dict[str, list[float]] = {}
 
 
 class Client:
-    """One connection that goes through a conversation."""
+    """One connection that goes through a conversation; what it expects is a status, or several."""
 
     def __init__(self, port: int, conversation: Conversation):
         self.port, self.conversation = port, conversation
@@ -59,7 +64,10 @@ def body_is_whole(head: bytes, body: bytes) -> bool:
 
 
 def drive(port: int, conversations: list[Conversation], seconds: float) -> Load:
-    """Go through the conversations, each on a connection of its own, for some seconds, longer if nothing is answered."""
+    """Go through the conversations, each on a connection of its own, for some seconds, longer if nothing is answered.
+
+    Those that end by themselves are gone through to their end if the seconds suffice.
+    """
     latencies, unexpected = [], {}
     with selectors.DefaultSelector() as selector:
         clients = [Client(port, conversation) for conversation in conversations]
@@ -68,25 +76,30 @@ def drive(port: int, conversations: list[Conversation], seconds: float) -> Load:
         cpu, started = time.process_time(), time.perf_counter()
         for client in clients:
             client.send()
-        while (passed := time.perf_counter() - started) < seconds or (not latencies and passed < 30):
+        while selector.get_map() and ((passed := time.perf_counter() - started) < seconds or (not latencies and passed < 30)):
             for key, _ in selector.select(0.1):
-                advance(key.data, latencies, unexpected)
+                if not advance(key.data, latencies, unexpected):
+                    selector.unregister(key.fileobj)
         ended = time.perf_counter()
         for client in clients:
             client.socket.close()
     return Load(len(latencies), ended - started, latencies, unexpected, time.process_time() - cpu)
 
 
-def advance(client: Client, latencies: list[float], unexpected: dict) -> None:
-    """Take in what has come for a client and send its next request when the answer is whole."""
+def advance(client: Client, latencies: list[float], unexpected: dict) -> bool:
+    """Take in what has come for a client and send its next request when the answer is whole; false at the end."""
     answer = client.receive()
     if answer is None:
-        return
+        return True
     latencies.append(time.perf_counter() - client.sent)
     status, body = answer
-    if status != client.expected:
+    if status not in (client.expected if isinstance(client.expected, tuple) else (client.expected,)):
         unexpected[status] = unexpected.get(status, 0) + 1
         if status >= 400:
             raise RuntimeError(f"{client.request.decode()}\nwas answered {status}: {body[:500]!r}")
-    client.request, client.expected = client.conversation.send(body)
+    try:
+        client.request, client.expected = client.conversation.send(body)
+    except StopIteration:
+        return False
     client.send()
+    return True

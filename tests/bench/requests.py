@@ -6,11 +6,12 @@ the body of the answer.
 
 import datetime
 import json
+import time
 import uuid
 import zlib
 from collections.abc import Generator
 
-Conversation = Generator[tuple[bytes, int], bytes, None]
+Conversation = Generator[tuple[bytes, int | tuple[int, ...]], bytes, None]
 
 HEADERS = (
     "Accept: */*\r\nAccept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n"
@@ -77,6 +78,36 @@ def filter_newest() -> Conversation:
     while True:
         for one in requests:
             yield one, 200
+
+
+def polls(work_pool: str) -> Conversation:
+    """Ask for what is due in a work pool, as a worker does that serves all its queues."""
+    while True:
+        before = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=10)
+        body = {"work_queue_names": [], "scheduled_before": str(before)}
+        yield request("POST", f"/work_pools/{work_pool}/get_scheduled_flow_runs", body), 200
+
+
+def slots(limit: str, latencies: list[float]) -> Conversation:
+    """Take a slot of a limit, asking again at once while there is none, and give it back; notes how long that took."""
+    take = {"names": [limit], "slots": 1, "mode": "concurrency", "lease_duration": 300.0}
+    acquire = request("POST", "/v2/concurrency_limits/increment-with-lease", take)
+    while True:
+        started = time.perf_counter()
+        while "lease_id" not in (answer := document((yield acquire, (200, 423)))):
+            pass
+        yield request("POST", "/v2/concurrency_limits/decrement-with-lease", {"lease_id": answer["lease_id"]}), 204
+        latencies.append(time.perf_counter() - started)
+
+
+def rounds(named: list[tuple[str, bytes]], seconds: float, parts: dict[str, list[float]]) -> Conversation:
+    """Send requests in their order, round after round until the seconds have passed; notes how long each took."""
+    started = time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        for name, one in named:
+            sent = time.perf_counter()
+            yield one, 200
+            parts.setdefault(name, []).append(time.perf_counter() - sent)
 
 
 def log_batches(run_id: str) -> Conversation:

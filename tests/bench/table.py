@@ -27,7 +27,7 @@ class Row(NamedTuple):
     measured: dict[str, Measured]
 
 
-def show(rows, counted, at_rest, after, seconds_to_start, memory_goals, start_goals) -> None:
+def show(rows: list[Row], counted: dict) -> None:
     """Print the table: in every cell Prefect's figure, a slash and Downbeat's; `!` marks what misses its floor."""
     lines = [HEADINGS, *(cells(row, counted) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
@@ -35,6 +35,13 @@ def show(rows, counted, at_rest, after, seconds_to_start, memory_goals, start_go
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
     print()
+    for row in rows:
+        if any(one.parts for one in row.measured.values()):
+            show_parts(row)
+
+
+def show_servers(at_rest, after, seconds_to_start, memory_goals, start_goals) -> None:
+    """Print what the servers take to start and to be there."""
     for title, memory in (("at rest", at_rest), ("after load", after)):
         show_memory(title, memory, memory_goals)
     taken = " / ".join(f"{seconds:.2f} s" for seconds in seconds_to_start.values())
@@ -61,8 +68,23 @@ def cells(row: Row, counted: dict) -> tuple[str, ...]:
         " / ".join(percentile(one, 0.99) for one in of),
         " / ".join(f"{one.server_milliseconds:.2f} + {one.postgres_milliseconds:.2f}" for one in of),
         cpu,
-        *(" / ".join(f"{counts[kind]:.1f}" if counts else "-" for counts in figures) for kind in (0, 1)),
+        *(
+            " / ".join(f"{counts[kind]:.{1 if counts[kind] >= 0.1 else 3}f}" if counts else "-" for counts in figures)
+            for kind in (0, 1)
+        ),
     )
+
+
+def show_parts(row: Row) -> None:
+    """Print the latencies of a workload's single requests, the slowest of Downbeat first."""
+    print(f"{row.name}: p50 ms, p99 ms\n")
+    of = list(row.measured.values())
+    for part in sorted(of[-1].parts, key=lambda name: -percentile_of(of[-1].parts[name], 0.5)):
+        latencies = [sorted(one.parts.get(part, ())) for one in of]
+        cells = [" / ".join(f"{percentile_of(one, place) * 1000:.1f}" for one in latencies) for place in (0.5, 0.99)]
+        ratio = percentile_of(latencies[0], 0.5) / max(percentile_of(latencies[-1], 0.5), 1e-9) if len(of) > 1 else 1
+        print(f"  {part:40} {cells[0]:>20} {cells[1]:>22}   {ratio:.1f} times")
+    print()
 
 
 def goals(ratio: float, floor: float, goal: float) -> str:
@@ -79,7 +101,12 @@ def percentile(measured: Measured, part: float) -> str:
     """Give a percentile of the latencies in milliseconds, a dash when there are none."""
     if not measured.latencies:
         return "-"
-    return f"{measured.latencies[min(int(len(measured.latencies) * part), len(measured.latencies) - 1)] * 1000:.1f}"
+    return f"{percentile_of(measured.latencies, part) * 1000:.1f}"
+
+
+def percentile_of(latencies: list[float], part: float) -> float:
+    """Give a percentile of sorted latencies, 0 when there are none."""
+    return latencies[min(int(len(latencies) * part), len(latencies) - 1)] if latencies else 0
 
 
 def show_memory(title: str, memory: dict[str, Memory], memory_goals: tuple[float, float]) -> None:

@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 import psycopg
 
-from tests.bench import requests
+from tests.bench import reads, requests
 from tests.bench.contest import Contestant
 from tests.bench.load import Load, drive
 from tests.bench.sockets import Socket
+
+MOST_SECONDS = 300  # of whole rounds of requests
 
 
 class Workload(NamedTuple):
@@ -23,6 +25,7 @@ class Workload(NamedTuple):
     throughput: tuple[float, float]
     cpu: tuple[float, float]
     unit: str = "request"
+    needs_runs: bool = False
 
 
 def post(contestant: Contestant, path: str, body: object) -> dict:
@@ -68,6 +71,34 @@ def logs(contestant: Contestant, seconds: float) -> Load:
     return drive(contestant.port, [requests.log_batches(run_id) for _ in range(8)], seconds)
 
 
+def poll(contestant: Contestant, seconds: float) -> Load:
+    """Poll the work pool that has 1,000 due runs with 8 clients."""
+    return drive(contestant.port, [requests.polls("polled") for _ in range(8)], seconds)
+
+
+def slots(contestant: Contestant, seconds: float) -> Load:
+    """Take and give back the 10 slots of one limit with 32 clients."""
+    limit, latencies = f"bench-{time.time_ns()}", []
+    post(contestant, "/v2/concurrency_limits/", {"name": limit, "limit": 10})
+    load = drive(contestant.port, [requests.slots(limit, latencies) for _ in range(32)], seconds)
+    return load._replace(answers=len(latencies), latencies=latencies, requests=load.answers)
+
+
+def ask(group: tuple[tuple[str, str, dict], ...]) -> Callable[[Contestant, float], Load]:
+    """Give the load of 4 clients that send all requests of a group in turn, each from another one on, in whole rounds."""
+
+    def work(contestant: Contestant, seconds: float) -> Load:
+        with psycopg.connect(contestant.database_url) as conn:
+            facts = reads.read_facts(conn)
+        named = [(name, requests.request("POST", path, reads.resolve(body, facts))) for name, path, body in group]
+        starts = [len(named) * client // 4 for client in range(4)]
+        parts: dict[str, list[float]] = {}
+        load = drive(contestant.port, [requests.rounds(named[at:] + named[:at], seconds, parts) for at in starts], MOST_SECONDS)
+        return load._replace(parts=parts)
+
+    return work
+
+
 def task_run_events(contestant: Contestant, seconds: float) -> Load:
     """Send the events of task runs over 4 websockets until all are stored; how many depends on the server's speed."""
     run_id = make_run(contestant)
@@ -106,7 +137,13 @@ WORKLOADS = {
     "life_cycle_8": Workload("life cycle, 8 clients", life_cycle(8), (9, 13), (7, 11)),
     "life_cycle_32": Workload("life cycle, 32 clients", life_cycle(32), (11, 16), (8, 12)),
     "read": Workload("read by id, 8 clients", read, (10, 13), (8, 10)),
-    "filter": Workload("filter newest 50 of 100k, 8 clients", filter_newest, (12, 17), (8, 12)),
+    "filter": Workload("filter newest 50 of {runs} runs, 8 clients", filter_newest, (12, 17), (8, 12), needs_runs=True),
+    "worker_poll": Workload("worker poll, 1,000 due of {runs} runs, 8 clients", poll, (15, 25), (8, 12), needs_runs=True),
+    "slots": Workload("10 slots of one limit, 32 clients", slots, (6, 9), (5, 8), "acquire and release"),
+    "lists": Workload("lists of the web UI, {runs} runs, 4 clients", ask(reads.LISTS), (12, 20), (8, 12), needs_runs=True),
+    "counts": Workload("counts of the web UI, {runs} runs, 4 clients", ask(reads.COUNTS), (4, 8), (4, 8), needs_runs=True),
+    "charts": Workload("charts of the web UI, {runs} runs, 4 clients", ask(reads.CHARTS), (10, 20), (6, 12), needs_runs=True),
     "logs": Workload("log batches of 100, 8 clients", logs, (18, 26), (14, 20)),
     "events": Workload("task runs from websocket events", task_run_events, (15, 30), (10, 20), "task run"),
 }
+SCHEDULING = Workload("runs of {deployments} deployments with 3 schedules", None, (10, 20), (10, 20), "run")  # see scheduling
