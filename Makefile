@@ -8,7 +8,7 @@ run: .venv/runtime
 	@exec $(BIN)/python app.py serve $(ARGS)
 
 test: .venv/test
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 bench: .venv/test
 	@exec $(BIN)/python -m tests.bench $(ARGS)

@@ -12,6 +12,7 @@ from handlers.events import read_event, store
 from sql import database as db
 from sql.database import connect
 from tests.events import make_event, make_life, make_task_run_event
+from tests.resources import NOBODY
 
 RUN = {"prefect.resource.id": "prefect.flow-run.1", "prefect.resource.role": "flow-run", "prefect.resource.name": "r"}
 TAG = {"prefect.resource.id": "prefect.tag.a", "prefect.resource.role": "tag"}
@@ -131,7 +132,7 @@ def test_events_and_task_runs_are_stored_together(stored):
             make_event(payload={"a": ["\0"]}),
             make_event(payload={"\0": 1}),
             make_event(follows="before"),
-            {"id": str(uuid4())},
+            {"id": NOBODY},
         ),
     ],
 )

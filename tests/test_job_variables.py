@@ -1,10 +1,8 @@
 """Job variables against the template of a work pool whose defaults may be blocks."""
 
-from uuid import uuid4
-
 import pytest
 
-from tests.resources import created, make_flow, problems, unique
+from tests.resources import NOBODY, created, make_flow, problems, unique
 
 
 @pytest.fixture
@@ -48,7 +46,7 @@ def run(client, deployment: dict, **job_variables):
     return client.post(f"/api/deployments/{deployment['id']}/create_flow_run", json={"job_variables": job_variables})
 
 
-@pytest.mark.parametrize("id", [str(uuid4()), "no id", 5])
+@pytest.mark.parametrize("id", [NOBODY, "no id", 5])
 def test_a_default_that_refers_to_no_block_is_refused_and_named(client, id):
     assert str(id) in make_pool(client, {"type": "object", "default": refers(id)}, 404).json["detail"]
 
