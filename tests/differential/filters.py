@@ -40,7 +40,7 @@ SEQUENCES = {
         *refused_everywhere(limit=-1),
         *refused_everywhere(limit=0),
         *refused_everywhere(offset=-1),
-        *(Step("POST", path, {"limit": 0}) for path in PAGES),
+        *(Step("POST", path, {"limit": 0, "flows": {"name": {"any_": ["{unique}"]}}}) for path in PAGES),
         *(Step("POST", path, body) for path in PAGES for body in ({"limit": 201}, {"limit": -1}, {"page": 0}, {"page": -1})),
     ],
     "limits_in_a_pool": [
@@ -164,14 +164,21 @@ SEQUENCES = {
             "/logs/",
             [
                 {"name": "n", "level": level, "message": message, "timestamp": "{now+0}", "flow_run_id": "{uuid.run}"}
-                for level, message in ((10, "error here"), (40, "all fine"))
+                for level, message in ((10, "error here"), (1_000_000_000, "all fine"))
             ],
         ),
         *(
             Step(
                 "POST",
                 "/logs/filter",
-                {"logs": {"operator": "or_", "level": {"ge_": 30}, "timestamp": {"before_": "{now-9}"}, **text}},
+                {
+                    "logs": {
+                        "operator": "or_",
+                        "level": {"ge_": 999_999_999},
+                        "timestamp": {"before_": "0001-01-02T00:00:00Z"},
+                        **text,
+                    }
+                },
             )
             for text in ({"text": {"query": ""}}, {"text": None}, {"flow_run_id": {"any_": []}})
         ),
