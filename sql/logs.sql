@@ -64,3 +64,36 @@ SELECT flow_run.name,
         WHERE line.bytes_before < 1048576
        ) AS page
  WHERE flow_run.id = %(flow_run_id)s::uuid;
+
+-- name: read_frames :many
+-- Logs by id as the messages that subscribers get, in the order of the ids.
+SELECT json_build_object('type', 'log', 'log', row_to_json(shown))::text AS frame
+  FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS page (id, place)
+       JOIN downbeat.log AS shown ON shown.id = page.id
+ ORDER BY page.place;
+
+-- name: read_horizon :value
+-- The time before which no transaction began that may still store logs. Of those that have run for longer than ten seconds,
+-- as a dump or a report does for hours, only those are counted that hold or wait for the lock of a writer: whoever stores
+-- logs asks for it as soon as the transaction begins. None is counted for more than two minutes, for ours are broken off
+-- before that.
+SELECT GREATEST(now() - interval '2 minutes', LEAST(now(), min(xact_start)))
+  FROM pg_stat_activity
+ WHERE datname = current_database()
+   AND backend_type = 'client backend'
+   AND (xact_start > now() - interval '10 seconds'
+        OR pid IN (SELECT pid FROM pg_locks WHERE relation = 'log'::regclass AND mode = 'RowExclusiveLock'));
+
+-- name: list_since :many
+-- The logs of the transactions that began at a time or later; a log is stored once, with the start of its transaction.
+SELECT id::text, updated
+  FROM log
+ WHERE updated >= %(since)s::timestamptz;
+
+-- name: list_matching :many
+-- The ids of those of some logs that match, oldest first.
+SELECT log.id::text
+  FROM log
+ WHERE log.id = ANY (%(ids)s::uuid[])
+   AND {filter}
+ ORDER BY log.timestamp, log.id;

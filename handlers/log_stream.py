@@ -1,0 +1,40 @@
+"""Logs as they are stored: the websocket /api/logs/out. What is older is not sent, as with Prefect 3.8.3."""
+
+from typing import Any
+
+from flask import Blueprint, Response
+from psycopg import Connection
+
+import sql
+from handlers.follower import Follower
+from handlers.websockets import accept
+from schemas.logs import LogFilter
+from sql.filters import compose
+
+blueprint = Blueprint("log_stream", __name__, url_prefix="/api/logs")
+
+# All of them must hold, whatever the filter's operator: the client adds a time to every filter. Text is not looked for.
+# (Observed on Prefect 3.8.3.)
+CRITERIA = ("level", "timestamp", "flow_run_id", "task_run_id")
+
+filter_schema = LogFilter()
+
+
+@blueprint.get("/out", websocket=True)
+def stream_logs_out() -> Response:
+    """Send a client the logs that match its filter."""
+    return accept(follower.purpose)
+
+
+def read_filter(message: dict[str, Any]) -> dict[str, Any]:
+    """Give the criteria of a client's message."""
+    criteria = filter_schema.load(message.get("filter"))
+    return {name: criteria.get(name) for name in CRITERIA}
+
+
+def match(conn: Connection, criteria: dict[str, Any], ids: list[str]) -> list[str]:
+    """Give those of the logs that match, oldest first."""
+    return [row["id"] for row in sql.logs.list_matching(conn, filter=compose("logs", logs=criteria), ids=ids)]
+
+
+follower = Follower(sql.logs, read_filter, match)

@@ -1,0 +1,22 @@
+"""Websockets on which a server sends what is stored."""
+
+from typing import Any
+
+import orjson
+from websockets.sync.client import ClientConnection
+from websockets.sync.client import connect as connect_websocket
+
+
+def open_socket(server, path: str) -> ClientConnection:
+    """Open a socket, with the handshake done."""
+    websocket = connect_websocket(server.api.replace("http", "ws") + path, subprotocols=["prefect"])
+    websocket.send('{"type":"auth","token":null}')
+    assert orjson.loads(websocket.recv(10)) == {"type": "auth_success"}
+    return websocket
+
+
+def subscribe(server, path: str, **message: Any) -> ClientConnection:
+    """Open a socket and send the message with the filter."""
+    websocket = open_socket(server, path)
+    websocket.send(orjson.dumps({"type": "filter", **message}).decode())
+    return websocket
