@@ -28,6 +28,9 @@ from sql.statement import Filter
 HEADER = re.compile(r"^-- (?P<kind>predicate|via|through|sort): *(?P<name>[\w.]+)$", re.MULTILINE)
 # One of several values; of a single one PostgreSQL knows more: that an index may begin with it and be in order behind it.
 ANY = re.compile(r"= ANY \((%\([\w.]+\)s::\w+)\[\]\)")
+# One of several prefixes, each of which PostgreSQL looks up in an index only if it stands by itself; so do as many as this.
+PREFIXES = re.compile(r"\S+ \^@ (ANY \(%\([\w.]+\)s::text\[\]\))")
+MOST_PREFIXES = 50
 # The operators for which an empty list matches nothing; for all others an empty list or string does not restrict.
 ONE_OF = ("any_", "id_", "type_")
 # Objects that are left out when they do not restrict; any other holds then for all rows, which shows under or_ (observed on
@@ -92,6 +95,11 @@ def predicates(resource: str, chosen: dict[str, Any], path: tuple, parameters: d
             continue
         if name in FRAGMENTS[resource]["predicate"]:
             text = FRAGMENTS[resource]["predicate"][name]
+            if (prefixes := PREFIXES.fullmatch(text)) and len(value) <= MOST_PREFIXES:
+                each = {f"{resource}.{name}.{number}": prefix for number, prefix in enumerate(value)}
+                parameters |= each
+                yield f"({' OR '.join(text.replace(prefixes[1], f'%({one})s::text') for one in each)})"
+                continue
             if isinstance(value, list) and len(value) == 1 and ANY.search(text):
                 text, value = ANY.sub(r"= \1", text), value[0]
             if f"%({resource}.{name})s" in text:
