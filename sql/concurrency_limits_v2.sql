@@ -202,17 +202,20 @@ RETURNING id, name, "limit", active, slot_decay_per_second, now() AS occurred;
        leased AS (
        INSERT INTO downbeat.concurrency_lease (id, place, limit_id, holder_type, holder_id, slots, acquired, expires)
        SELECT %(lease_id)s::uuid,
-              row_number() OVER (ORDER BY standing.id),
-              standing.id,
+              taken.place,
+              taken.limit_id,
               %(holder_type)s::text,
               %(holder_id)s::uuid,
               %(slots)s::integer,
-              clock_timestamp(),
-              COALESCE(clock_timestamp() + make_interval(secs => %(lease_duration)s::double precision), 'infinity')
-         FROM verdict
-              LEFT JOIN standing ON standing.active
-        WHERE verdict.granted
-          AND %(lease_id)s::uuid IS NOT NULL
+              taken.time,
+              COALESCE(taken.time + make_interval(secs => %(lease_duration)s::double precision), 'infinity')
+         FROM (SELECT row_number() OVER (ORDER BY standing.id) AS place,
+                      standing.id AS limit_id,
+                      clock_timestamp() AS time
+                 FROM verdict
+                      LEFT JOIN standing ON standing.active
+                WHERE verdict.granted
+                  AND %(lease_id)s::uuid IS NOT NULL) AS taken
        ),
        blocking AS (
        SELECT decays,
