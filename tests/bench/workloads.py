@@ -142,7 +142,7 @@ WORKLOADS = {
     "slots": Workload("10 slots of one limit, 32 clients", slots, (6, 9), (5, 8), "acquire and release"),
     "lists": Workload("lists of the web UI, {runs} runs, 4 clients", ask(reads.LISTS), (12, 20), (8, 12), needs_runs=True),
     "counts": Workload("counts of the web UI, {runs} runs, 4 clients", ask(reads.COUNTS), (4, 8), (4, 8), needs_runs=True),
-    "charts": Workload("charts of the web UI, {runs} runs, 4 clients", ask(reads.CHARTS), (4, 10), (3, 8), needs_runs=True),
+    "charts": Workload("charts of the web UI, {runs} runs, 4 clients", ask(reads.CHARTS), (10, 20), (6, 12), needs_runs=True),
     "logs": Workload("log batches of 100, 8 clients", logs, (18, 26), (14, 20)),
     "events": Workload("task runs from websocket events", task_run_events, (15, 30), (10, 20), "task run"),
 }
