@@ -49,7 +49,7 @@ def deploy(pool: str) -> dict[str, str]:
 
 def run(name: str) -> dict[str, Any]:
     """Run a deployment, wait for its end, and tell how it went."""
-    flow_run = run_deployment(name, parameters={"name": "somebody"}, timeout=60, poll_interval=0.5)
+    flow_run = run_deployment(name, parameters={"name": "somebody"}, timeout=600, poll_interval=0.5)
     return {"id": str(flow_run.id), "state": flow_run.state.name}
 
 

@@ -66,7 +66,7 @@ def everything(count: int) -> dict[str, Any]:
 @flow(name="ask")
 def ask() -> dict[str, Any]:
     """Pause until somebody resumes the run with an approval."""
-    answer = pause_flow_run(wait_for_input=Approval, timeout=60, poll_interval=1)
+    answer = pause_flow_run(wait_for_input=Approval, timeout=600, poll_interval=1)
     return {"approved": answer.approved, "reason": answer.reason}
 
 
@@ -102,7 +102,7 @@ def cached() -> bool:
 @flow(name="suspending")
 def suspending() -> None:
     """Try to suspend a run that no deployment could start again."""
-    suspend_flow_run(timeout=60)
+    suspend_flow_run(timeout=600)
 
 
 @flow(name="steady")

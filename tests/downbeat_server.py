@@ -12,11 +12,11 @@ from tests.prefect_server import Server, free_port, launch, stop
 ROOT = Path(__file__).parent.parent
 
 
-def start(database_url: str, workers: int | None = None, wait_seconds: float = 30, **settings: str) -> Server:
+def start(database_url: str, workers: int | None = None, **settings: str) -> Server:
     """Start gunicorn with the project's configuration on a migrated database and wait for its health.
 
     `workers` is the number of processes (as configured when None); `settings` are environment variables of the server.
-    Raise RuntimeError with the server's output when it ends or is not healthy within `wait_seconds`.
+    Raise RuntimeError with the server's output when it ends or does not become healthy.
     """
     folder = tempfile.TemporaryDirectory(prefix="downbeat-", ignore_cleanup_errors=True)
     port = free_port()
@@ -27,7 +27,7 @@ def start(database_url: str, workers: int | None = None, wait_seconds: float = 3
         "DOWNBEAT_LOOPS": "off",  # so that nothing happens but what a test does; `settings` may turn them on
         **settings,
     }
-    return launch(command, environment, folder, port, wait_seconds)
+    return launch(command, environment, folder, port)
 
 
 @contextlib.contextmanager

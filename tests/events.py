@@ -1,6 +1,5 @@
 """Events as the Prefect client sends them, for tests."""
 
-import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import uuid4
@@ -92,11 +91,3 @@ def make_flow_run(conn) -> str:
     sql.flows.create(conn, id=flow_id, name=f"flow-{flow_id}", tags=[], labels={})
     conn.execute("INSERT INTO flow_run (id, name, flow_id) VALUES (%s, 'wise-grasshopper', %s)", (flow_run_id, flow_id))
     return flow_run_id
-
-
-def wait_for_lock(conn):
-    """Wait until a session of this database waits for a lock; fails when none comes to."""
-    waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    deadline = time.monotonic() + 20
-    while not conn.execute(waiting).fetchone():
-        assert time.monotonic() < deadline, "no session waits for a lock"

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -14,8 +15,8 @@ from websockets.protocol import State
 from websockets.sync.client import connect as connect_websocket
 
 from tests.events import make_life
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
-PATIENCE_SECONDS = 60
 LOGS = 10  # in a batch
 
 
@@ -47,7 +48,7 @@ class Client:
         while True:
             try:
                 if self.connection is None:
-                    self.connection = http.client.HTTPConnection(urlsplit(self.address()).netloc, timeout=30)
+                    self.connection = http.client.HTTPConnection(urlsplit(self.address()).netloc, timeout=PATIENCE_SECONDS)
                 self.connection.request("POST", f"/api{path}", text, {"Content-Type": "application/json"})
                 response = self.connection.getresponse()
                 content = response.read()
@@ -106,18 +107,17 @@ class EventClient:
         """Send life after life of task runs until told to stop; each batch until it is confirmed."""
         while not stopping.is_set():
             events = [event for _ in range(20) for event in make_life(str(uuid4()))]
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            while not self.send(events):
-                assert time.monotonic() < deadline, "events are not confirmed"
-                time.sleep(0.02)
+            wait_until(partial(self.send, events), lambda: "events are not confirmed")
             self.confirmed += events
 
     def send(self, events: list[dict[str, Any]]) -> bool:
         """Send events on a connection of their own and tell whether they were confirmed."""
         try:
-            with connect_websocket(self.address().replace("http", "ws") + "/events/in", subprotocols=["prefect"]) as websocket:
+            with connect_websocket(
+                self.address().replace("http", "ws") + "/events/in", subprotocols=["prefect"], open_timeout=PATIENCE_SECONDS
+            ) as websocket:
                 websocket.send(json.dumps({"type": "auth", "token": None}))
-                websocket.recv(30)
+                websocket.recv(PATIENCE_SECONDS)
                 for event in events:
                     websocket.send(json.dumps(event))
                 answered = websocket.ping(ack_on_close=True).wait(PATIENCE_SECONDS)
@@ -155,11 +155,12 @@ class Load:
         """Wait until each client has this many more answers than now, and events were confirmed."""
         counts = [client.exchanges for client in self.clients] + [self.events.confirmed]
         wanted = [len(count) + number for count in counts]
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while any(len(count) < least for count, least in zip(counts, wanted, strict=True)):
+
+        def are_there() -> bool:
             assert not self.failures, self.failures
-            assert time.monotonic() < deadline, "the load does not get on"
-            time.sleep(0.005)
+            return all(len(count) >= least for count, least in zip(counts, wanted, strict=True))
+
+        wait_until(are_there, lambda: "the load does not get on")
 
     def stop(self) -> None:
         """Let each client end the run that it is at."""

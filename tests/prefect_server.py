@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
 from psycopg.conninfo import conninfo_to_dict
+
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 
 class Server(NamedTuple):
@@ -30,11 +31,11 @@ class Server(NamedTuple):
         return (Path(self.folder.name) / "server.log").read_text(errors="replace")
 
 
-def start(database_url: str, services: bool = False, wait_seconds: float = 60, **settings: str) -> Server:
+def start(database_url: str, services: bool = False, **settings: str) -> Server:
     """Start `prefect server start` on a PostgreSQL database (made ready by its own migrations) and wait for its health.
 
     `services` switches the background loops and event consumers; `settings` are environment variables of the server.
-    Raise RuntimeError with the server's output when it ends or is not healthy within `wait_seconds`.
+    Raise RuntimeError with the server's output when it ends or does not become healthy.
     """
     folder = tempfile.TemporaryDirectory(prefix="prefect-home-", ignore_cleanup_errors=True)
     (Path(folder.name) / ".prefect").mkdir()
@@ -49,7 +50,7 @@ def start(database_url: str, services: bool = False, wait_seconds: float = 60, *
         "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
         **settings,
     }
-    return launch(command if services else [*command, "--no-services"], environment, folder, port, wait_seconds)
+    return launch(command if services else [*command, "--no-services"], environment, folder, port)
 
 
 def stop(server: Server, sign: int = signal.SIGTERM) -> None:
@@ -58,7 +59,7 @@ def stop(server: Server, sign: int = signal.SIGTERM) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(server.process.pid, sign)
         try:
-            server.process.wait(15)
+            server.process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(server.process.pid, signal.SIGKILL)
             server.process.wait()
@@ -75,20 +76,18 @@ def running(database_url: str, services: bool = False, **settings: str) -> Itera
         stop(server)
 
 
-def launch(command, environment, folder, port, wait_seconds) -> Server:
+def launch(command, environment, folder, port) -> Server:
     """Run a server command in a process group of its own and wait until `/api/health` on `port` answers 200."""
     with open(Path(folder.name) / "server.log", "wb") as output:
         process = subprocess.Popen(
             command, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
         )
     server = Server(process, f"http://127.0.0.1:{port}/api", folder)
-    deadline = time.monotonic() + wait_seconds
-    while not is_healthy(port):
-        if process.poll() is not None or time.monotonic() > deadline:
-            output = server.log
-            stop(server, signal.SIGKILL)
-            raise RuntimeError(f"The server did not start: {' '.join(command)}\n{output}")
-        time.sleep(0.02)
+    wait_until(lambda: is_healthy(port) or process.poll() is not None, lambda: server.log)
+    if process.poll() is not None:
+        output = server.log
+        stop(server, signal.SIGKILL)
+        raise RuntimeError(f"The server did not start: {' '.join(command)}\n{output}")
     return server
 
 

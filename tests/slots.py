@@ -1,6 +1,5 @@
 """Limits made, slots taken and given back on a connection, and a witness of all that are held, for tests."""
 
-import time
 from typing import Any
 
 import orjson
@@ -11,6 +10,7 @@ from handlers.loops.leases import release_expired_leases
 from sql.ids import uuid7
 from tests.resources import unique
 from tests.runs import make_flow, make_flow_run, propose_flow_run
+from tests.waiting import wait_until
 
 # Notes every change of what is held. The note is written at commit, and whoever adds or removes a lease is made sure to have
 # its limit locked, so that of one limit the notes are numbered in the order of the commits. Refuses to commit a wrong sum.
@@ -73,7 +73,6 @@ SELECT bound."limit", COALESCE(max(history.held), 0), COALESCE(min(history.held)
  GROUP BY bound.id
  ORDER BY bound."limit"
 """
-PATIENCE_SECONDS = 30
 LEASE = "deployment_concurrency_lease_id"  # among the details of a state
 
 
@@ -142,11 +141,12 @@ def assert_limits_were_kept(conn: Connection, said: Any = None) -> None:
 
 def assert_nothing_is_left(conn: Connection) -> None:
     """Let the loop give back what has run out until no lease is left, and see that no slot is in use."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while conn.execute("SELECT EXISTS (SELECT FROM downbeat.concurrency_lease)").fetchone()[0]:
-        assert time.monotonic() < deadline, conn.execute("SELECT * FROM downbeat.concurrency_lease").fetchall()[:5]
+
+    def is_nothing_left() -> bool:
         release_expired_leases(conn, conn.execute("SELECT now()").fetchone()[0], 100)
-        time.sleep(0.02)
+        return conn.execute("SELECT NOT EXISTS (SELECT FROM downbeat.concurrency_lease)").fetchone()[0]
+
+    wait_until(is_nothing_left, lambda: conn.execute("SELECT * FROM downbeat.concurrency_lease").fetchall()[:5])
     assert conn.execute("SELECT DISTINCT active_slots FROM concurrency_limit_v2").fetchall() == [(0,)]
 
 

@@ -6,12 +6,16 @@ import orjson
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as connect_websocket
 
+from tests.waiting import PATIENCE_SECONDS
+
 
 def open_socket(server, path: str) -> ClientConnection:
     """Open a socket, with the handshake done."""
-    websocket = connect_websocket(server.api.replace("http", "ws") + path, subprotocols=["prefect"])
+    websocket = connect_websocket(
+        server.api.replace("http", "ws") + path, subprotocols=["prefect"], open_timeout=PATIENCE_SECONDS
+    )
     websocket.send('{"type":"auth","token":null}')
-    assert orjson.loads(websocket.recv(10)) == {"type": "auth_success"}
+    assert orjson.loads(websocket.recv(PATIENCE_SECONDS)) == {"type": "auth_success"}
     return websocket
 
 

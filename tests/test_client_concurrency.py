@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,9 @@ from sql.database import connect
 from tests import downbeat_server
 from tests.load import Client
 from tests.slots import insert_limit
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 SCRIPT = Path(__file__).with_name("client_concurrency.py")
-PATIENCE_SECONDS = 90
 QUICK = {
     "PREFECT_SERVER_CONCURRENCY_MAXIMUM_CONCURRENCY_SLOT_WAIT_SECONDS": "0.3",
     "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "0.3",
@@ -125,13 +124,13 @@ def most_at_once(path: Path) -> tuple[int, int]:
     return max(sum(change for _, change in changes[:count]) for count in range(len(changes) + 1)), len(spans)
 
 
-def wait_until(conn, done, statement: str, *parameters) -> list[tuple]:
+def wait_for_rows(conn, done, statement: str, *parameters) -> list[tuple]:
     """Ask until the rows are as they should be and give them."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not done(rows := conn.execute(statement, parameters).fetchall()):
-        assert time.monotonic() < deadline, rows
-        time.sleep(0.05)
-    return rows
+
+    def read() -> list[tuple]:
+        return conn.execute(statement, parameters).fetchall()
+
+    return wait_until(lambda: (rows := read()) and done(rows) and rows, read)
 
 
 @pytest.fixture(scope="module")
@@ -143,13 +142,13 @@ def outcomes(started, stored, server):
 @pytest.fixture(scope="module")
 def runs(started, stored, server, notes):
     """Two runs of each deployment, which are started at once: the states that they end in."""
-    found = wait_until(stored, lambda rows: len(rows) == 2, "SELECT name, id FROM deployment")
+    found = wait_for_rows(stored, lambda rows: len(rows) == 2, "SELECT name, id FROM deployment")
     client = Client(lambda: server.api)
     for name, id in found * 2:
         client.post(f"/deployments/{id}/create_flow_run", {"parameters": {"notes": str(notes(name))}})
     client.close()
     ended = {("Completed",), ("Cancelled",), ("Failed",), ("Crashed",)}
-    return {name: wait_until(stored, lambda rows: {*rows} <= ended, RUNS, name) for name, _ in found}
+    return {name: wait_for_rows(stored, lambda rows: {*rows} <= ended, RUNS, name) for name, _ in found}
 
 
 def test_slots_are_shared_by_threads_and_coroutines_of_several_processes(outcomes, notes):

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -21,10 +20,10 @@ import pytest
 from sql.database import connect
 from tests import downbeat_server
 from tests.consistency import find_half_written
-from tests.test_client import read_states, wait_for_row
+from tests.test_client import read_states
+from tests.waiting import PATIENCE_SECONDS, wait_for_row, wait_until
 
 SCRIPT = Path(__file__).with_name("client_deployments.py")
-PATIENCE_SECONDS = 90
 PROJECT = """
 name: project
 pull:
@@ -150,7 +149,7 @@ def add_schedule(server, stored, deployment: str) -> None:
     anchor = (datetime.now(timezone.utc) + timedelta(seconds=8)).isoformat()
     body = json.dumps([{"schedule": {"interval": 86400, "anchor_date": anchor}}]).encode()
     request = urllib.request.Request(f"{server.api}/deployments/{id}/schedules", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
         assert answer.status == 201
 
 
@@ -217,10 +216,7 @@ def test_a_run_that_nobody_starts_is_late(told, stored):
 
 
 def test_a_running_flow_is_cancelled_with_its_process(told, stored, prefect):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not told["notes"].exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(told["notes"].exists)
     (id,) = wait_for_row(stored, RUN_IN_STATE, "lingering", "Running")
     (process_id,) = stored.execute("SELECT infrastructure_pid FROM flow_run WHERE id = %s", (id,)).fetchone()
     prefect(f"flow-run cancel {id}")

@@ -2,9 +2,9 @@
 
 import os
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from sql.migrate import migrate
 from tests import downbeat_server
 from tests.consistency import find_half_written
 from tests.load import LOGS, REQUESTS_OF_A_LIFE, Client, Load, live
+from tests.waiting import wait_until
 
 CLIENTS, ANSWERS_BETWEEN_CRASHES, CRASHES = 4, 20, 3
 
@@ -49,14 +50,15 @@ def children(pid: int) -> list[int]:
 
 def ask_again(url: str, ask: Callable[[Connection], Any]) -> Any:
     """Ask a PostgreSQL that is on its way back, or does not know yet that it is to end, until it answers."""
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with connect(url) as conn:
-                return ask(conn)
-        except OperationalError:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+    answers = []
+
+    def is_answered() -> bool:
+        with suppress(OperationalError), connect(url) as conn:
+            answers.append(ask(conn))
+        return bool(answers)
+
+    wait_until(is_answered)
+    return answers[0]
 
 
 def kill_server(servers, url, folder):

@@ -11,6 +11,7 @@ import pytest
 from app import create_app
 from sql.database import connect
 from tests import downbeat_server
+from tests.waiting import PATIENCE_SECONDS
 
 FLOW = """
 from prefect import flow, task
@@ -157,7 +158,9 @@ def test_the_real_client_runs_a_flow(database, tmp_path, server_settings, client
     with downbeat_server.running(database, workers=2, **server_settings) as server:
         environment = {key: text for key, text in os.environ.items() if not key.startswith("PREFECT_")}
         environment |= {"PREFECT_API_URL": server.api, "PREFECT_HOME": str(tmp_path), "HOME": str(tmp_path), **client_settings}
-        done = subprocess.run([sys.executable, "-c", FLOW], env=environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            [sys.executable, "-c", FLOW], env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+        )
         assert done.returncode == 0, done.stderr + server.log
         assert "Traceback" not in server.log, server.log
     with connect(database) as conn:

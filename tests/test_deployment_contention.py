@@ -18,7 +18,7 @@ from sql.database import connect, within
 from sql.statement import flush
 from tests.resources import make_flow
 from tests.schedules import make_deployment, make_schedule
-from tests.waiting import wait_for_waiter
+from tests.waiting import PATIENCE_SECONDS, wait_for_waiter
 from tests.work_pools import make_due_run, make_pool, make_queue
 
 NOW = datetime.now(timezone.utc)
@@ -54,7 +54,7 @@ def contend(database, requests, watcher):
                 answer = threads.submit(lambda: requests.open(request[1], method=request[0], json=dict(*request[2:])))
                 wait_for_waiter(watcher)
                 then(conn)
-            return answer.result(30)
+            return answer.result(PATIENCE_SECONDS)
 
     return contend
 

@@ -11,6 +11,7 @@ from sql.database import connect
 from tests import downbeat_server, streams
 from tests.events import make_event
 from tests.resources import unique
+from tests.waiting import PATIENCE_SECONDS
 
 END_OTHERS = """
     SELECT pg_terminate_backend(pid)
@@ -53,7 +54,7 @@ def store(conn, name, **fields) -> dict:
 
 def receive(websocket, *events) -> None:
     """Check that the next messages are these events."""
-    messages = [orjson.loads(websocket.recv(20)) for _ in events]
+    messages = [orjson.loads(websocket.recv(PATIENCE_SECONDS)) for _ in events]
     assert {message["type"] for message in messages} == {"event"}
     assert [message["event"]["id"] for message in messages] == [event["id"] for event in events]
 
@@ -72,7 +73,7 @@ def test_an_event_is_sent_as_the_api_shows_it(server, stored):
     name = unique("event")
     event = store(stored, name, payload={"a": [1]}, related=[])
     with subscribe(server, name) as websocket:
-        shown = orjson.loads(websocket.recv(20))["event"]
+        shown = orjson.loads(websocket.recv(PATIENCE_SECONDS))["event"]
     assert shown.pop("received") and shown.pop("occurred").endswith("Z")
     assert shown == {key: event[key] for key in ("id", "event", "resource", "related", "payload", "follows")}
 
@@ -81,9 +82,9 @@ def test_no_older_events_come_unless_they_are_wanted(server, stored):
     name = unique("event")
     store(stored, name)
     with subscribe(server, name, backfill=False) as new_ones:
-        assert new_ones.ping().wait(20)
+        assert new_ones.ping().wait(PATIENCE_SECONDS)
         with subscribe(server, name) as all_of_them:
-            all_of_them.recv(20)  # it is served after the other
+            all_of_them.recv(PATIENCE_SECONDS)  # it is served after the other
             new = store(stored, name)
             receive(all_of_them, new)
         receive(new_ones, new)
@@ -149,6 +150,6 @@ def test_anything_but_a_filter_closes_the_socket_with_a_reason(server, message):
     with streams.open_socket(server, "/events/out") as websocket:
         websocket.send(message)
         with pytest.raises(ConnectionClosed) as closed:
-            websocket.recv(20)
+            websocket.recv(PATIENCE_SECONDS)
     assert closed.value.rcvd.code == 1002
     assert closed.value.rcvd.reason.startswith("Invalid filter")

@@ -16,6 +16,7 @@ from sql.database import connect
 from tests import downbeat_server, prefect_server, streams
 from tests.conftest import drop_database, make_database
 from tests.resources import unique
+from tests.waiting import PATIENCE_SECONDS
 
 START = datetime(2026, 11, 21, 4, 3, 26, tzinfo=timezone.utc)
 RUN, TASK_RUN, OTHER = str(uuid4()), str(uuid4()), str(uuid4())
@@ -73,7 +74,7 @@ def store(conn, *logs) -> None:
 
 def receive(websocket) -> dict:
     """Give the log that comes next."""
-    message = orjson.loads(websocket.recv(20))
+    message = orjson.loads(websocket.recv(PATIENCE_SECONDS))
     assert message.keys() == {"type", "log"} and message["type"] == "log"
     return message["log"]
 
@@ -220,6 +221,6 @@ def test_anything_but_a_filter_closes_the_socket_with_a_reason(server, message):
     with streams.open_socket(server, "/logs/out") as websocket:
         websocket.send(message)
         with pytest.raises(ConnectionClosed) as closed:
-            websocket.recv(20)
+            websocket.recv(PATIENCE_SECONDS)
     assert closed.value.rcvd.code == 1002
     assert closed.value.rcvd.reason.startswith("Invalid filter")

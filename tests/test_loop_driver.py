@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 
@@ -19,6 +18,7 @@ from sql.statement import flush
 from tests.consistency import find_half_written
 from tests.downbeat_server import ROOT, running
 from tests.runs import make_flow_run, read_flow_run
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 NOW = datetime.now(timezone.utc)
 
@@ -96,17 +96,13 @@ def test_the_thread_marks_late_runs_and_ends_when_it_is_told_to(database, sessio
     thread = loops.start(database, stopping)
     wait_until_late(conn, id)
     stopping.set()
-    thread.join(10)
+    thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()
 
 
 def wait_until_late(conn, id: str) -> None:
-    """Return once a flow run is Late. Raises TimeoutError if that does not happen."""
-    for _ in range(2000):
-        if read_flow_run(conn, id)["state_name"] == "Late":
-            return
-        time.sleep(0.01)
-    raise TimeoutError("the run is not late")
+    """Return once a flow run is Late."""
+    wait_until(lambda: read_flow_run(conn, id)["state_name"] == "Late")
 
 
 def test_a_server_runs_the_loops_and_stops_with_them(database, db):
@@ -114,11 +110,7 @@ def test_a_server_runs_the_loops_and_stops_with_them(database, db):
     flush(db)
     with running(database, 2, DOWNBEAT_LOOPS="on", PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS="0.05"):
         wait_until_late(db, id)
-        for _ in range(1000):
-            if count_loops(db) == 2:
-                break
-            time.sleep(0.01)
-        assert count_loops(db) == 2, "a connection for each process"
+        wait_until(lambda: count_loops(db) == 2, lambda: "a connection for each process")
     assert count_loops(db) == 0
 
 
@@ -131,7 +123,7 @@ def test_loops_run_apart_from_servers(database, db):
         wait_until_late(db, id)
     finally:
         process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE_SECONDS) == 0
     assert count_loops(db) == 0
 
 

@@ -31,7 +31,7 @@ from tests.runs import (
     read_task_run,
 )
 from tests.schedules import make_deployment, make_schedule, read_due
-from tests.waiting import wait_for_waiter
+from tests.waiting import PATIENCE_SECONDS, wait_for_waiter
 
 NOW = datetime.now(timezone.utc)
 FAR = NOW + timedelta(days=3650)
@@ -123,7 +123,7 @@ def test_a_run_that_is_being_marked_late_can_be_started_behind_it(db, session):
             sql.loops.claim_late(marker, due_before=NOW, limit=1)
             starting = threads.submit(propose_flow_run, worker, id, "PENDING")
             wait_for_waiter(db)
-        assert starting.result(10).status == "ACCEPT"
+        assert starting.result(PATIENCE_SECONDS).status == "ACCEPT"
 
 
 # Pauses

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +19,7 @@ from sql.database import connect
 from sql.migrate import Refused, handback, migrate, read_indexes, tune
 from tests import prefect_server
 from tests.conftest import drop_database, make_database
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 CATALOG = SimpleNamespace(
     columns="""
@@ -89,11 +89,8 @@ def read_data(url: str) -> dict[str, list]:
 
 def wait_for(url: str, count: int, query: str) -> list:
     """Wait until `count` sessions with a query that matches wait for a lock; gives their process ids."""
-    deadline = time.monotonic() + 20
-    while len(pids := read(url, WAITING, query)) != count:
-        assert time.monotonic() < deadline, read(url, ACTIVITY)
-        time.sleep(0.01)
-    return [pid for (pid,) in pids]
+    wait_until(lambda: len(read(url, WAITING, query)) == count, lambda: read(url, ACTIVITY))
+    return [pid for (pid,) in read(url, WAITING, query)]
 
 
 @contextmanager
@@ -110,7 +107,7 @@ def in_thread(function, *arguments):
     thread = threading.Thread(target=run)
     thread.start()
     yield raised
-    thread.join(30)
+    thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()
 
 
@@ -287,7 +284,7 @@ def test_two_processes_may_migrate_at_once(empty):
         wait_for(empty, 2, "pg_advisory_xact_lock")
         assert read(empty, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == [(2,)]
         conn.execute("COMMIT")
-    assert [process.wait(30) for process in processes] == [0, 0]
+    assert [process.wait(PATIENCE_SECONDS) for process in processes] == [0, 0]
     migrations = sorted((name,) for name in sql.migrate.read_migrations())
     assert read(empty, "SELECT name FROM downbeat.migration") == migrations
 

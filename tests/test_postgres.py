@@ -9,13 +9,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from sql import postgres, supervisor
+from tests.waiting import wait_until
 
 SQL = Path(postgres.__file__).parent
 QUICK = {"fsync": "off"}
@@ -83,17 +83,7 @@ def serve():
         server.stdin.close()
         server.stdout.close()
         server.wait()
-        wait_for(lambda pid=supervisor_pid: is_gone(pid))
-
-
-def wait_for(condition):
-    """Wait until a condition gives something true, and give that; fail after a minute."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if result := condition():
-            return result
-        time.sleep(0.01)
-    pytest.fail(f"{condition} did not come true")
+        wait_until(lambda pid=supervisor_pid: is_gone(pid))
 
 
 def is_gone(pid):
@@ -244,7 +234,7 @@ def test_the_lock_is_held_until_the_last_process_of_postgres_is_gone(home, serve
         os.kill(supervisor_pid, signal.SIGKILL)
         server.kill()
         server.wait()
-        wait_for(lambda: is_gone(supervisor_pid))
+        wait_until(lambda: is_gone(supervisor_pid))
         with (home / "postgres.lock").open() as lock, pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         postgres.begin(home, QUICK)
@@ -258,7 +248,7 @@ def test_everything_is_gone_after_the_server_was_killed(home, serve):
     server, url, supervisor_pid = serve(home)
     pid = postmaster_pid(home)
     server.kill()
-    wait_for(lambda: is_gone(pid) and is_gone(supervisor_pid))
+    wait_until(lambda: is_gone(pid) and is_gone(supervisor_pid))
     assert not answers(url)
 
 
@@ -268,7 +258,7 @@ def test_comes_back_by_itself_when_postgres_is_killed(home):
     for _ in range(2):
         pid = postmaster_pid(home)
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda killed=pid: is_gone(killed) and answers(url))
+        wait_until(lambda killed=pid: is_gone(killed) and answers(url))
         assert ask(url, "SELECT answer FROM kept") == 42
 
 
@@ -278,7 +268,7 @@ def test_the_supervisor_outlasts_a_sigterm_as_the_server_ends_its_requests_then(
     process.terminate()
     pid = postmaster_pid(home)
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: is_gone(pid) and answers(url))
+    wait_until(lambda: is_gone(pid) and answers(url))
     assert process.poll() is None
 
 
@@ -287,7 +277,7 @@ def test_a_killed_supervisor_is_replaced_and_its_postgres_too(home, serve):
     for _ in range(2):
         pid = postmaster_pid(home)
         os.kill(supervisor_pid, signal.SIGKILL)
-        wait_for(lambda killed=pid: is_gone(killed) and answers(url))
+        wait_until(lambda killed=pid: is_gone(killed) and answers(url))
         found = subprocess.check_output(["ps", "-o", "ppid=", "-p", str(postmaster_pid(home))], text=True)
         assert int(found) != supervisor_pid
         supervisor_pid = int(found)

@@ -14,7 +14,7 @@ from sql.statement import flush
 from tests.consistency import find_half_written
 from tests.runs import read_flow_run
 from tests.schedules import make_deployment, make_schedule, read_due
-from tests.waiting import wait_for_waiter
+from tests.waiting import PATIENCE_SECONDS, wait_for_waiter
 
 UTC = timezone.utc
 NEW_YORK = "America/New_York"
@@ -257,7 +257,7 @@ def test_a_deployment_that_is_being_paused_gets_no_run_behind_it(session):
             pauser.execute("UPDATE deployment SET paused = true WHERE id = %s", [id])
             made = threads.submit(schedule)
             wait_for_waiter(watcher)
-        assert made.result(10) == []
+        assert made.result(PATIENCE_SECONDS) == []
 
 
 def test_a_schedule_that_is_being_deleted_gets_no_run_behind_it(session):
@@ -276,4 +276,4 @@ def test_a_schedule_that_is_being_deleted_gets_no_run_behind_it(session):
             deleter.execute("DELETE FROM deployment_schedule WHERE deployment_id = %s", [id])
             made = threads.submit(schedule)
             wait_for_waiter(watcher)
-        assert made.result(10) == []
+        assert made.result(PATIENCE_SECONDS) == []

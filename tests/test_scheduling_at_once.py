@@ -19,6 +19,7 @@ from sql import database as db
 from sql.database import connect
 from tests.consistency import find_half_written
 from tests.resources import created, make_flow
+from tests.waiting import PATIENCE_SECONDS
 
 UTC = timezone.utc
 HOURS, AROUND = 8, timedelta(hours=4)
@@ -80,7 +81,7 @@ def go_through_the_hours(database: str, request: Callable[[], None]) -> None:
             loops = [threads.submit(schedule_runs, conn, now, 2) for conn in conns[:2]]
             loops += [threads.submit(schedule, conn, now, 2, lately) for conn in conns[2:]]
             for done in (threads.submit(request), *loops):
-                done.result(30)
+                done.result(PATIENCE_SECONDS)
             schedule_runs(conns[0], now, 100)
     for conn in conns:
         conn.close()

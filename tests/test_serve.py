@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,7 @@ from sql.database import connect
 from tests.consistency import find_half_written
 from tests.downbeat_server import ROOT
 from tests.prefect_server import free_port, is_healthy
-
-PATIENCE_SECONDS = 60
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 
 @pytest.fixture
@@ -63,13 +61,14 @@ def find_processes(home: Path) -> list[int]:
     return found
 
 
-def wait_until(condition, process: subprocess.Popen | None = None) -> None:
-    """Wait until something is so; fails when the process ends meanwhile or it lasts too long."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        assert process is None or process.poll() is None
-        time.sleep(0.02)
+def wait_while_running(process: subprocess.Popen, condition) -> None:
+    """Wait until something is so; fails when the process ends meanwhile."""
+
+    def is_so() -> bool:
+        assert process.poll() is None
+        return condition()
+
+    wait_until(is_so)
 
 
 def psql_command(said: Path) -> str:
@@ -88,7 +87,7 @@ def open_events_in(port: int):
 
 def test_answers_and_says_how_to_look_inside(serve):
     process, port, said = serve()
-    wait_until(lambda: is_healthy(port), process)
+    wait_while_running(process, lambda: is_healthy(port))
     arguments = [*shlex.split(psql_command(said)), "-X", "-A", "-t", "-c", "SELECT count(name) FROM downbeat.flow_run"]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
@@ -96,7 +95,7 @@ def test_answers_and_says_how_to_look_inside(serve):
 
 def test_a_second_server_on_the_same_data_says_so_and_ends(serve, home):
     process, port, _ = serve()
-    wait_until(lambda: is_healthy(port), process)
+    wait_while_running(process, lambda: is_healthy(port))
     second, _, said = serve()
     assert second.wait(PATIENCE_SECONDS) != 0
     assert f"in use by process {process.pid}" in said.read_text()
@@ -108,7 +107,7 @@ def test_a_second_server_on_the_same_data_says_so_and_ends(serve, home):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_ends_everything(serve, home, number):
     process, port, said = serve()
-    wait_until(lambda: is_healthy(port), process)
+    wait_while_running(process, lambda: is_healthy(port))
     assert any(b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in find_processes(home))
     process.send_signal(number)
     assert process.wait(PATIENCE_SECONDS) == 0
@@ -133,13 +132,13 @@ def connect_http(port: int) -> contextlib.closing:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_starts_again_on_its_data_and_port_however_it_ended(serve, number):
     process, port, _ = serve()
-    wait_until(lambda: is_healthy(port), process)
+    wait_while_running(process, lambda: is_healthy(port))
     with open_events_in(port), connect_http(port) as kept_alive:
         assert create_flow(kept_alive) == 201
         process.send_signal(number)
         process.wait()
         process, _, said = serve(port)
-        wait_until(lambda: "Booting worker" in said.read_text() and is_healthy(port), process)
+        wait_while_running(process, lambda: "Booting worker" in said.read_text() and is_healthy(port))
     assert "Connection in use" not in said.read_text()
     with connect_http(port) as connection:
         assert create_flow(connection) == 200
@@ -147,20 +146,21 @@ def test_starts_again_on_its_data_and_port_however_it_ended(serve, number):
 
 def test_a_flow_outlives_a_killed_server(serve, tmp_path):
     process, port, _ = serve()
-    wait_until(lambda: is_healthy(port), process)
+    wait_while_running(process, lambda: is_healthy(port))
     notes, home = tmp_path / "notes", str(tmp_path / "client")
     environment = {key: text for key, text in os.environ.items() if not key.startswith("PREFECT_")}
     environment |= {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_HOME": home, "HOME": home}
+    environment["PREFECT_CLIENT_MAX_RETRIES"] = "100"  # however long the machine takes to start the server again
     command = [sys.executable, str(ROOT / "tests/client_flows.py"), "steady", str(notes)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as client:
         try:
-            wait_until(notes.exists, client)
+            wait_while_running(client, notes.exists)
             process.kill()
             process.wait()
             process, _, said = serve(port)
-            wait_until(lambda: is_healthy(port), process)
-            output, errors = client.communicate(timeout=2 * PATIENCE_SECONDS)
+            wait_while_running(process, lambda: is_healthy(port))
+            output, errors = client.communicate(timeout=PATIENCE_SECONDS)
         finally:
             client.kill()
     assert client.returncode == 0, errors

@@ -12,8 +12,9 @@ from websockets.exceptions import ConnectionClosedError
 
 from sql.database import connect
 from tests import downbeat_server
-from tests.events import make_event, make_life, wait_for_lock
+from tests.events import make_event, make_life
 from tests.test_websockets import count_events, open_socket, send
+from tests.waiting import PATIENCE_SECONDS, wait_for_waiter
 
 HALF_WRITTEN = """
     SELECT (SELECT count(*) FROM events WHERE NOT EXISTS (SELECT FROM event_resources WHERE event_id = events.id)),
@@ -40,12 +41,12 @@ def test_a_stop_stores_what_was_received_and_closes_sockets_with_1012(database, 
             with locking.transaction():
                 locking.execute("LOCK TABLE events IN EXCLUSIVE MODE")
                 send(websocket, *events)
-                wait_for_lock(stored)
+                wait_for_waiter(stored)
                 server.process.terminate()
             with pytest.raises(ConnectionClosedError) as closed:
-                websocket.recv(20)
+                websocket.recv(PATIENCE_SECONDS)
         assert closed.value.rcvd.code == 1012
-        assert server.process.wait(20) == 0
+        assert server.process.wait(PATIENCE_SECONDS) == 0
     confirmed = count_events(stored, *events)
     assert 0 < confirmed <= 700
     assert stored.execute(HALF_WRITTEN).fetchone() == (0, 0, 0, 0)
@@ -56,7 +57,7 @@ def test_a_stop_finishes_the_request_in_flight(database, stored):
         answers = []
 
         def ask():
-            connection = http.client.HTTPConnection(urlsplit(server.api).netloc, timeout=30)
+            connection = http.client.HTTPConnection(urlsplit(server.api).netloc, timeout=PATIENCE_SECONDS)
             connection.request("POST", "/api/flows/", '{"name": "slow"}', {"Content-Type": "application/json"})
             answers.append(connection.getresponse().status)
             connection.close()
@@ -65,12 +66,12 @@ def test_a_stop_finishes_the_request_in_flight(database, stored):
         with locking.transaction():
             locking.execute("LOCK TABLE flow IN EXCLUSIVE MODE")
             asking.start()
-            wait_for_lock(stored)
+            wait_for_waiter(stored)
             server.process.terminate()
             assert server.process.poll() is None
         asking.join()
         assert answers == [201]
-        assert server.process.wait(20) == 0
+        assert server.process.wait(PATIENCE_SECONDS) == 0
 
 
 def test_a_stop_is_bounded_when_the_database_does_not_answer(database, stored):
@@ -83,9 +84,9 @@ def test_a_stop_is_bounded_when_the_database_does_not_answer(database, stored):
         locking.execute("LOCK TABLE events IN EXCLUSIVE MODE")
         send(websocket, make_event())
         pong = websocket.ping()
-        wait_for_lock(stored)
+        wait_for_waiter(stored)
         server.process.terminate()
-        server.process.wait(30)
+        server.process.wait(PATIENCE_SECONDS)
         assert not pong.is_set()
 
 
@@ -108,7 +109,7 @@ def test_after_a_kill_nothing_is_half_written_and_what_is_sent_again_is_stored_o
     assert stored.execute(HALF_WRITTEN).fetchone() == (0, 0, 0, 0)
     with downbeat_server.running(database, workers=1) as server, open_socket(server) as websocket:
         send(websocket, *events)
-        assert websocket.ping().wait(30)
+        assert websocket.ping().wait(PATIENCE_SECONDS)
     assert count_events(stored, *events) == 1200
     assert stored.execute(HALF_WRITTEN).fetchone() == (0, 0, 0, 0)
     runs = "SELECT count(*), count(*) FILTER (WHERE state_name = 'Completed') FROM task_run"

@@ -24,6 +24,7 @@ from tests.load import Client, set_state
 from tests.resources import unique
 from tests.slots import EXTREMES, assert_limits_were_kept, assert_nothing_is_left, count_active, insert_limit, watch
 from tests.test_crash import children
+from tests.waiting import PATIENCE_SECONDS
 
 STORM_SECONDS, CLIENTS, SIZES = 12, 16, (0, 1, 2, 10)
 BASE, TAG = "/v2/concurrency_limits", "narrow"
@@ -86,7 +87,9 @@ class Caller:
         """Post something; gives the status and the answer, 0 and None if there is none."""
         try:
             if self.connection is None:
-                self.connection = http.client.HTTPConnection(urlsplit(self.draw.choice(self.servers).api).netloc, timeout=30)
+                self.connection = http.client.HTTPConnection(
+                    urlsplit(self.draw.choice(self.servers).api).netloc, timeout=PATIENCE_SECONDS
+                )
             self.connection.request("POST", f"/api{path}", json.dumps(body), {"Content-Type": "application/json"})
             response = self.connection.getresponse()
             content = response.read()

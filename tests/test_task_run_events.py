@@ -15,7 +15,8 @@ from schemas.states import NO_DETAILS
 from sql import database as db
 from sql.database import connect, within
 from sql.statement import flush
-from tests.events import START, make_event, make_flow_run, make_life, make_task_run_event, wait_for_lock
+from tests.events import START, make_event, make_flow_run, make_life, make_task_run_event
+from tests.waiting import wait_for_waiter
 
 
 def read(*events):
@@ -216,7 +217,7 @@ def test_two_sessions_that_record_the_same_runs_wait_for_each_other(database, ta
         with within(first):
             record_events(first, *forward[:2], *forward[3:5])
             rival.start()
-            wait_for_lock(watcher)
+            wait_for_waiter(watcher)
             record_events(first, *forward)
         rival.join()
         assert errors == []
@@ -236,7 +237,7 @@ def test_recording_waits_for_the_deletion_of_the_flow_run(database, task_run_id)
                 flush(deleting)
                 deleting.execute("DELETE FROM flow_run WHERE id = %s", (flow_run_id,))
                 recording.start()
-                wait_for_lock(watcher)
+                wait_for_waiter(watcher)
             recording.join()
             assert find_run(watcher, task_run_id) is None
             assert watcher.execute("SELECT count(*) FROM events").fetchone() == (3,)

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import orjson
@@ -12,7 +11,8 @@ from websockets.sync.client import connect as connect_websocket
 
 from sql.database import connect
 from tests import downbeat_server
-from tests.events import make_event, make_life, wait_for_lock
+from tests.events import make_event, make_life
+from tests.waiting import PATIENCE_SECONDS, wait_for_waiter, wait_until
 
 AUTH = '{"type":"auth","token":null}'
 
@@ -34,9 +34,9 @@ def stored(module_database):
 def open_socket(server, token=None, **options):
     """Open the socket that events go into, with the handshake done."""
     address = server.api.replace("http", "ws") + "/events/in"
-    websocket = connect_websocket(address, subprotocols=["prefect"], **options)
+    websocket = connect_websocket(address, subprotocols=["prefect"], open_timeout=PATIENCE_SECONDS, **options)
     websocket.send(orjson.dumps({"type": "auth", "token": token}).decode())
-    assert orjson.loads(websocket.recv(10)) == {"type": "auth_success"}
+    assert orjson.loads(websocket.recv(PATIENCE_SECONDS)) == {"type": "auth_success"}
     return websocket
 
 
@@ -57,7 +57,7 @@ def test_a_pong_means_that_what_came_before_it_is_stored(server, stored):
         for size in (1, 7, 1200):
             events = [make_event() for _ in range(size)]
             send(websocket, *events)
-            assert websocket.ping().wait(20)
+            assert websocket.ping().wait(PATIENCE_SECONDS)
             assert count_events(stored, *events) == size
 
 
@@ -68,11 +68,11 @@ def test_no_pong_comes_before_the_database_has_answered(server, stored, module_d
             locking.execute("LOCK TABLE events IN EXCLUSIVE MODE")
             send(websocket, event)
             pong = websocket.ping()
-            wait_for_lock(stored)
+            wait_for_waiter(stored)
             with open_socket(server) as other:  # sockets that have nothing to wait for do not wait
-                assert other.ping().wait(20)
+                assert other.ping().wait(PATIENCE_SECONDS)
             assert not pong.is_set()
-        assert pong.wait(20)
+        assert pong.wait(PATIENCE_SECONDS)
         assert count_events(stored, event) == 1
 
 
@@ -87,9 +87,7 @@ def test_events_are_stored_without_being_asked_after(server, stored):
     event = make_event()
     with open_socket(server) as websocket:
         send(websocket, event)
-        deadline = time.monotonic() + 20
-        while not count_events(stored, event):
-            assert time.monotonic() < deadline
+        wait_until(lambda: count_events(stored, event))
 
 
 def test_a_poisoned_message_does_not_stop_the_stream(server, stored):
@@ -99,7 +97,7 @@ def test_a_poisoned_message_does_not_stop_the_stream(server, stored):
         for poison in ("{", "null", orjson.dumps(make_event(payload={"a": "\0"})).decode(), "x" * 1_600_000):
             websocket.send(poison)
         send(websocket, {"id": "no event"}, after)
-        assert websocket.ping().wait(20)
+        assert websocket.ping().wait(PATIENCE_SECONDS)
     assert count_events(stored, before, after) == 2
 
 
@@ -109,7 +107,7 @@ def test_messages_may_come_in_parts_and_as_bytes(server, stored):
         websocket.send(orjson.dumps(whole))
         text = orjson.dumps(parts).decode()
         websocket.send(iter([text[:10], text[10:50], text[50:]]))
-        assert websocket.ping().wait(20)
+        assert websocket.ping().wait(PATIENCE_SECONDS)
     assert count_events(stored, whole, parts) == 2
 
 
@@ -120,7 +118,7 @@ def test_many_sockets_record_one_flow_run_at_once(server, stored):
     def tell(shift):
         with open_socket(server) as websocket:
             send(websocket, *events[shift:], *events[:shift])
-            assert websocket.ping().wait(30)
+            assert websocket.ping().wait(PATIENCE_SECONDS)
 
     with ThreadPoolExecutor(8) as clients:
         list(clients.map(tell, range(0, 120, 15)))
@@ -141,7 +139,7 @@ def test_the_first_message_must_be_the_auth_message(server, message):
     with connect_websocket(address, subprotocols=["prefect"]) as websocket:
         websocket.send(message)
         with pytest.raises(ConnectionClosed) as closed:
-            websocket.recv(10)
+            websocket.recv(PATIENCE_SECONDS)
     assert closed.value.rcvd.code == 1008
 
 
@@ -149,7 +147,7 @@ def test_clients_of_old_need_no_sub_protocol(server, stored):
     event = make_event()
     with connect_websocket(server.api.replace("http", "ws") + "/events/in") as websocket:
         send(websocket, event)
-        assert websocket.ping().wait(20)
+        assert websocket.ping().wait(PATIENCE_SECONDS)
     assert count_events(stored, event) == 1
 
 
@@ -164,7 +162,7 @@ def test_a_client_that_breaks_the_protocol_is_told_so(server):
     with open_socket(server) as websocket:
         websocket.socket.sendall(b"\x81\x02hi")  # a client has to mask what it sends
         with pytest.raises(ConnectionClosed) as closed:
-            websocket.recv(10)
+            websocket.recv(PATIENCE_SECONDS)
     assert closed.value.rcvd.code == 1002
 
 
@@ -200,7 +198,7 @@ def test_a_full_queue_makes_clients_wait_instead_of_filling_memory(server, store
             send(websocket, event)
             sent.append(event)
 
-    with open_socket(server, close_timeout=30) as websocket, connect(module_database) as locking:
+    with open_socket(server, close_timeout=PATIENCE_SECONDS) as websocket, connect(module_database) as locking:
         with locking.transaction():
             locking.execute("LOCK TABLE events IN EXCLUSIVE MODE")
             sender = threading.Thread(target=send_all)
@@ -211,5 +209,5 @@ def test_a_full_queue_makes_clients_wait_instead_of_filling_memory(server, store
                 sizes.append(len(sent))
             assert len(sent) < 60
         sender.join()
-        assert websocket.ping().wait(30)
+        assert websocket.ping().wait(PATIENCE_SECONDS)
     assert count_events(stored, *events) == 90

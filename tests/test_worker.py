@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests import downbeat_server
+from tests.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def ask(connection):
 
 
 def test_a_connection_serves_request_after_request(address):
-    connection = http.client.HTTPConnection(*address, timeout=20)
+    connection = http.client.HTTPConnection(*address, timeout=PATIENCE_SECONDS)
     connection.connect()
     kept = connection.sock
     assert [ask(connection) for _ in range(100)] == [200] * 100
@@ -37,7 +38,7 @@ def test_a_connection_serves_request_after_request(address):
 
 
 def test_requests_sent_together_are_all_answered(address):
-    with socket.create_connection(address, timeout=20) as raw:
+    with socket.create_connection(address, timeout=PATIENCE_SECONDS) as raw:
         raw.sendall(b"GET /api/health HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
         received = b""
         while received.count(b"HTTP/1.1 200") < 3:
@@ -47,7 +48,7 @@ def test_requests_sent_together_are_all_answered(address):
 
 
 def test_idle_connections_hold_no_thread(address):
-    connections = [http.client.HTTPConnection(*address, timeout=20) for _ in range(50)]
+    connections = [http.client.HTTPConnection(*address, timeout=PATIENCE_SECONDS) for _ in range(50)]
     for connection in connections:
         assert ask(connection) == 200
     for connection in connections:
@@ -59,13 +60,13 @@ def test_busy_connections_share_threads_that_are_fewer(address):
     finished = threading.Event()
 
     def hurry():
-        connection = http.client.HTTPConnection(*address, timeout=20)
+        connection = http.client.HTTPConnection(*address, timeout=PATIENCE_SECONDS)
         while not finished.is_set():
             assert ask(connection) == 200
         connection.close()
 
     def take_turns():
-        connection = http.client.HTTPConnection(*address, timeout=20)
+        connection = http.client.HTTPConnection(*address, timeout=PATIENCE_SECONDS)
         statuses = [ask(connection) for _ in range(30)]
         connection.close()
         return statuses

@@ -12,6 +12,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from tests.differential import Step
+from tests.waiting import PATIENCE_SECONDS
 
 REFERENCE = re.compile(r"\{(now[+-]\d+(?:\.\d+)?|[a-z_0-9]+(?:\.[a-zA-Z_0-9]+)*)\}")
 CLIENT_HEADERS = {"User-Agent": "prefect/3.8.3 (API 0.8.4)", "X-PREFECT-API-VERSION": "0.8.4"}
@@ -38,7 +39,7 @@ class Side:
     def __init__(self, api: str, database_url: str | None = None):
         self.database_url = database_url
         self.address = urlsplit(api)
-        self.connection = http.client.HTTPConnection(self.address.hostname, self.address.port, timeout=30)
+        self.connection = http.client.HTTPConnection(self.address.hostname, self.address.port, timeout=PATIENCE_SECONDS)
 
     def close(self) -> None:
         """Close the connection."""
