@@ -75,7 +75,9 @@ def poll_work_queue(id: str, **arguments: Any) -> Response:
         queue = sql.agent_queues.poll(conn, id=id)
         if queue is None:
             raise NotFound(f"Work queue {id}")
-        runs = b"[]" if queue["is_paused"] else sql.agent_queues.due_runs(conn, id=id, free_slots=queue["free_slots"], **arguments)
+        runs = (
+            b"[]" if queue["is_paused"] else sql.agent_queues.due_runs(conn, id=id, free_slots=queue["free_slots"], **arguments)
+        )
         if request.headers.get("X-Prefect-UI", "").lower() not in ("true", "1", "yes", "on", "t", "y"):
             note_poll(conn, [id], queue["has_unready"])
     return document(runs)

@@ -15,7 +15,7 @@ import schemas.work_pools
 import schemas.work_queues
 import sql
 from sql.database import connect
-from sql.filters import FRAGMENTS, compose, sort_by
+from sql.filters import RESOURCES, compose, sort_by
 from tests.filter_requests import make_request
 from tests.filter_rows import Rows, make_rows, write_rows
 
@@ -186,7 +186,7 @@ def test_finds_what_plain_python_finds(conn, rows, resource):
     total, counts = len(table(rows, resource)), []
     for _ in range(REQUESTS):
         body = make_request(choice, SCHEMAS[resource], resource, rows)
-        sort = body.get("sort") or choice.choice(list(FRAGMENTS[resource]["sort"]))
+        sort = body.get("sort") or choice.choice(list(RESOURCES[resource].sort))
         count, ids = expected(resource, body, sort, rows)
         asked = schema.load(body)
         asked.pop("sort", None)

@@ -19,7 +19,7 @@ import schemas.flows
 import schemas.logs
 import schemas.task_runs
 import schemas.variables
-from sql.filters import FRAGMENTS, compose
+from sql.filters import RESOURCES, compose
 from tests.resources import NOBODY, make_flow, make_flow_run, make_task_run, problems, unique
 
 FILTERS = {
@@ -112,22 +112,22 @@ def test_a_filter_object_has_the_fields_that_prefects_has_and_the_same_may_be_nu
 
 
 def test_every_file_of_predicates_has_its_filter_object():
-    assert set(FILTERS) | IN_ANOTHER_FORM == set(FRAGMENTS)
+    assert set(FILTERS) | IN_ANOTHER_FORM == set(RESOURCES)
 
 
 @pytest.mark.parametrize("resource", FILTERS)
 def test_every_operator_has_its_predicate_and_every_predicate_its_operator(resource):
-    assert paths(FILTERS[resource]()) == set(FRAGMENTS[resource]["predicate"])
+    assert paths(FILTERS[resource]()) == set(RESOURCES[resource].predicate)
 
 
 @pytest.mark.parametrize("resource", SORTS)
 def test_every_sort_has_its_order_and_every_order_its_sort(resource):
-    assert set(SORTS[resource]) == {name.rpartition(".")[2] for name in FRAGMENTS[resource]["sort"]}
+    assert set(SORTS[resource]) == {name.rpartition(".")[2] for name in RESOURCES[resource].sort}
 
 
 @pytest.mark.parametrize("resource", CRITERIA)
 def test_every_resource_that_a_list_can_be_restricted_by_is_reached(resource):
-    reached = {resource, *FRAGMENTS[resource]["via"], *FRAGMENTS[resource]["through"]}
+    reached = {resource, *RESOURCES[resource].via, *RESOURCES[resource].through}
     assert set(CRITERIA[resource]().fields) <= reached
 
 

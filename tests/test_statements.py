@@ -3,12 +3,10 @@
 import pytest
 
 from sql import STATEMENTS
-from sql.filters import FRAGMENTS, compose, gather
+from sql.filters import RESOURCES, compose, gather
 from sql.statement import SHAPES, Statement, number_parameters
 
 ALL = [statement for file in STATEMENTS.values() for statement in file.values()]
-NAMED_AS_THEY_ARE = ("events", "event_resources")
-TABLES = {name: name if name in NAMED_AS_THEY_ARE else name.removesuffix("s") for name in FRAGMENTS}
 CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT")
 
 
@@ -24,7 +22,7 @@ def test_a_statement_is_accepted(conn, statement: Statement):
     if statement.text.startswith(CONTROL):
         return
     resource = statement.name.partition(".")[0]
-    for order in FRAGMENTS.get(resource, {}).get("sort", {}).values() or ["1"]:
+    for order in RESOURCES[resource].sort.values() if resource in RESOURCES else ["1"]:
         prepare(conn, statement.text.replace("{filter}", "TRUE").replace("{sort}", order))
 
 
@@ -36,26 +34,26 @@ def test_a_statement_says_what_it_does(statement: Statement):
 
 
 @pytest.mark.parametrize(
-    ("resource", "name"), [(resource, name) for resource in FRAGMENTS for name in FRAGMENTS[resource]["predicate"]]
+    ("resource", "name"), [(resource, name) for resource in RESOURCES for name in RESOURCES[resource].predicate]
 )
 def test_a_predicate_is_accepted(conn, resource, name):
-    text = FRAGMENTS[resource]["predicate"][name]
-    prepare(conn, f"SELECT FROM {TABLES[resource]} WHERE ({text}) AND NOT ({text})")
+    text = RESOURCES[resource].predicate[name]
+    prepare(conn, f"SELECT FROM {RESOURCES[resource].table} WHERE ({text}) AND NOT ({text})")
 
 
 @pytest.mark.parametrize(
     ("resource", "other"),
-    [(resource, other) for resource in FRAGMENTS for kind in ("via", "through") for other in FRAGMENTS[resource][kind]],
+    [(resource, other) for resource in RESOURCES for kind in ("via", "through") for other in getattr(RESOURCES[resource], kind)],
 )
 def test_a_way_to_another_resource_is_accepted(conn, resource, other):
-    assert not (other in FRAGMENTS[resource]["via"] and other in FRAGMENTS[resource]["through"])
-    prepare(conn, f"SELECT FROM {TABLES[resource]} WHERE {gather(resource, {other: {}}, {})}")
+    assert not (other in RESOURCES[resource].via and other in RESOURCES[resource].through)
+    prepare(conn, f"SELECT FROM {RESOURCES[resource].table} WHERE {gather(resource, {other: {}}, {})}")
 
 
-@pytest.mark.parametrize("resource", FRAGMENTS)
+@pytest.mark.parametrize("resource", RESOURCES)
 def test_all_ways_together_are_accepted(conn, resource):
-    ways = [*FRAGMENTS[resource]["via"], *FRAGMENTS[resource]["through"], resource]
-    prepare(conn, f"SELECT FROM {TABLES[resource]} WHERE {compose(resource, **{way: {} for way in ways}).text}")
+    ways = [*RESOURCES[resource].via, *RESOURCES[resource].through, resource]
+    prepare(conn, f"SELECT FROM {RESOURCES[resource].table} WHERE {compose(resource, **{way: {} for way in ways}).text}")
 
 
 def test_a_parameter_without_a_cast_is_refused():

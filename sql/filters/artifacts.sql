@@ -1,52 +1,19 @@
 -- Conditions and orders of lists of artifacts.
 
--- predicate: id.any_
-artifact.id = ANY (%(artifacts.id.any_)s::uuid[])
+-- table: artifact
 
--- predicate: key.any_
-artifact.key = ANY (%(artifacts.key.any_)s::text[])
+-- column: id           uuid  any_
+-- column: key          text  any_ like_ exists_
+-- column: flow_run_id  uuid  any_
+-- column: task_run_id  uuid  any_
+-- column: type         text  any_ not_any_
 
--- predicate: key.like_
-artifact.key ILIKE '%' || %(artifacts.key.like_)s::text || '%'
+-- via: flow_runs ON flow_run.id = artifact.flow_run_id
+-- via: task_runs ON task_run.id = artifact.task_run_id
+-- via: flows THROUGH flow_runs
+-- via: deployments THROUGH flow_runs
 
--- predicate: key.exists_
-(artifact.key IS NOT NULL) = %(artifacts.key.exists_)s::boolean
-
--- predicate: flow_run_id.any_
-artifact.flow_run_id = ANY (%(artifacts.flow_run_id.any_)s::uuid[])
-
--- predicate: task_run_id.any_
-artifact.task_run_id = ANY (%(artifacts.task_run_id.any_)s::uuid[])
-
--- predicate: type.any_
-artifact.type = ANY (%(artifacts.type.any_)s::text[])
-
--- predicate: type.not_any_
-artifact.type <> ALL (%(artifacts.type.not_any_)s::text[])
-
--- via: flow_runs
-EXISTS (SELECT FROM flow_run WHERE flow_run.id = artifact.flow_run_id AND {filter})
-
--- through: flows
-flow_runs
-
--- through: deployments
-flow_runs
-
--- via: task_runs
-EXISTS (SELECT FROM task_run WHERE task_run.id = artifact.task_run_id AND {filter})
-
--- sort: CREATED_DESC
-artifact.created DESC, artifact.id DESC
-
--- sort: UPDATED_DESC
-artifact.updated DESC, artifact.id DESC
-
--- sort: ID_DESC
-artifact.id DESC
-
--- sort: KEY_DESC
-artifact.key DESC, artifact.id DESC
-
--- sort: KEY_ASC
-artifact.key ASC, artifact.id ASC
+-- sort: CREATED_DESC BY artifact.created, artifact.id
+-- sort: UPDATED_DESC BY artifact.updated, artifact.id
+-- sort: ID_DESC BY artifact.id
+-- sort: KEY_DESC KEY_ASC BY artifact.key, artifact.id

@@ -1,16 +1,10 @@
 -- Conditions and orders of lists of block schemas.
 
--- predicate: block_type_id.any_
-block_schema.block_type_id = ANY (%(block_schemas.block_type_id.any_)s::uuid[])
+-- table: block_schema
 
--- predicate: block_capabilities.all_
-block_schema.capabilities ?& %(block_schemas.block_capabilities.all_)s::text[]
+-- column: block_type_id       uuid  any_
+-- column: block_capabilities  tags  all_ IS block_schema.capabilities
+-- column: id                  uuid  any_
+-- column: version             text  any_
 
--- predicate: id.any_
-block_schema.id = ANY (%(block_schemas.id.any_)s::uuid[])
-
--- predicate: version.any_
-block_schema.version = ANY (%(block_schemas.version.any_)s::text[])
-
--- sort: CREATED_DESC
-block_schema.created DESC, block_schema.id DESC
+-- sort: CREATED_DESC BY block_schema.created, block_schema.id

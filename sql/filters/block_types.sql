@@ -1,13 +1,10 @@
 -- Conditions and orders of lists of block types.
 
--- predicate: name.like_
-block_type.name ILIKE '%' || %(block_types.name.like_)s::text || '%'
+-- table: block_type
 
--- predicate: slug.any_
-block_type.slug = ANY (%(block_types.slug.any_)s::text[])
+-- column: name  uuid  like_
+-- column: slug  text  any_
 
--- via: block_schemas
-EXISTS (SELECT FROM block_schema WHERE block_schema.block_type_id = block_type.id AND {filter})
+-- via: block_schemas ON block_schema.block_type_id = block_type.id
 
--- sort: NAME_ASC
-block_type.name ASC, block_type.id ASC
+-- sort: NAME_ASC BY block_type.name, block_type.id

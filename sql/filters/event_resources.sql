@@ -1,5 +1,8 @@
 -- Conditions on the resources of events.
 
+-- table: event_resources
+
+
 -- predicate: id
 event_resources.resource_id = ANY (%(event_resources.id)s::text[])
 

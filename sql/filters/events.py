@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sql.filters import FRAGMENTS, compose
+from sql.filters import RESOURCES, compose
 from sql.statement import Filter
 
 
@@ -15,6 +15,6 @@ def compose_events(events: dict[str, Any], resources: list[dict[str, Any]]) -> F
     texts, parameters = [whole.text], dict(whole.parameters)
     for number, criteria in enumerate(resources):
         one = compose("event_resources", event_resources=criteria)
-        texts.append(FRAGMENTS["events"]["via"]["event_resources"].replace("{filter}", one.text.replace("%(", f"%({number}.")))
+        texts.append(RESOURCES["events"].via["event_resources"].replace("{filter}", one.text.replace("%(", f"%({number}.")))
         parameters |= {f"{number}.{name}": value for name, value in one.parameters.items()}
     return Filter("\n   AND ".join(texts), parameters)

@@ -1,10 +1,8 @@
 -- Conditions and orders of lists of events.
 
--- predicate: occurred.since
-events.occurred >= %(events.occurred.since)s::timestamptz
+-- table: events
 
--- predicate: occurred.until
-events.occurred <= %(events.occurred.until)s::timestamptz
+-- column: occurred  timestamptz  since until
 
 -- predicate: event.prefix
 events.event ^@ ANY (%(events.event.prefix)s::text[])
@@ -38,8 +36,6 @@ events.id IN (SELECT event_resources.event_id
                  AND event_resources.occurred <= %(events.occurred.until)s::timestamptz
                  AND {filter})
 
--- sort: ASC
-events.occurred ASC, events.id ASC
+-- sort: ASC DESC BY events.occurred, events.id
 
--- sort: DESC
-events.occurred DESC, events.id DESC
+-- left out: text

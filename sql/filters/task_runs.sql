@@ -1,91 +1,30 @@
 -- Conditions and orders of lists of task runs.
 
--- predicate: id.any_
-task_run.id = ANY (%(task_runs.id.any_)s::uuid[])
+-- table: task_run
 
--- predicate: name.any_
-task_run.name = ANY (%(task_runs.name.any_)s::text[])
-
--- predicate: name.like_
-task_run.name ILIKE '%' || %(task_runs.name.like_)s::text || '%'
-
--- predicate: tags.all_
-task_run.tags <> '[]' AND task_run.tags ?& %(task_runs.tags.all_)s::text[]
-
--- predicate: tags.is_null_
-(task_run.tags = '[]') = %(task_runs.tags.is_null_)s::boolean
-
--- predicate: state.type.any_
-task_run.state_type = ANY (%(task_runs.state.type.any_)s::state_type[])
-
--- predicate: state.name.any_
-task_run.state_name = ANY (%(task_runs.state.name.any_)s::text[])
-
--- predicate: start_time.before_
-task_run.start_time <= %(task_runs.start_time.before_)s::timestamptz
-
--- predicate: start_time.after_
-task_run.start_time >= %(task_runs.start_time.after_)s::timestamptz
-
--- predicate: start_time.is_null_
-(task_run.start_time IS NULL) = %(task_runs.start_time.is_null_)s::boolean
-
--- predicate: end_time.before_
-task_run.end_time <= %(task_runs.end_time.before_)s::timestamptz
-
--- predicate: end_time.after_
-task_run.end_time >= %(task_runs.end_time.after_)s::timestamptz
-
--- predicate: end_time.is_null_
-(task_run.end_time IS NULL) = %(task_runs.end_time.is_null_)s::boolean
-
--- predicate: expected_start_time.before_
-task_run.expected_start_time <= %(task_runs.expected_start_time.before_)s::timestamptz
-
--- predicate: expected_start_time.after_
-task_run.expected_start_time >= %(task_runs.expected_start_time.after_)s::timestamptz
+-- column: id                   uuid         any_
+-- column: name                 text         any_ like_
+-- column: tags                 sparse_tags  all_ is_null_
+-- column: state.type           state_type   any_
+-- column: state.name           text         any_
+-- column: start_time           timestamptz  before_ after_ is_null_
+-- column: end_time             timestamptz  before_ after_ is_null_
+-- column: expected_start_time  timestamptz  before_ after_
+-- column: flow_run_id          uuid         any_ is_null_
 
 -- predicate: subflow_runs.exists_
 EXISTS (SELECT FROM flow_run WHERE flow_run.parent_task_run_id = task_run.id) = %(task_runs.subflow_runs.exists_)s::boolean
 
--- predicate: flow_run_id.any_
-task_run.flow_run_id = ANY (%(task_runs.flow_run_id.any_)s::uuid[])
+-- via: flow_runs ON flow_run.id = task_run.flow_run_id
+-- via: flows THROUGH flow_runs
+-- via: deployments THROUGH flow_runs
+-- via: work_queues THROUGH flow_runs
+-- via: work_pools THROUGH flow_runs
 
--- predicate: flow_run_id.is_null_
-(task_run.flow_run_id IS NULL) = %(task_runs.flow_run_id.is_null_)s::boolean
+-- sort: ID_DESC BY task_run.id
+-- sort: EXPECTED_START_TIME_ASC EXPECTED_START_TIME_DESC BY task_run.expected_start_time, task_run.id
+-- sort: NAME_ASC NAME_DESC BY task_run.name, task_run.id
+-- sort: NEXT_SCHEDULED_START_TIME_ASC BY task_run.next_scheduled_start_time, task_run.id
+-- sort: END_TIME_DESC BY task_run.end_time, task_run.id
 
--- via: flow_runs
-EXISTS (SELECT FROM flow_run WHERE flow_run.id = task_run.flow_run_id AND {filter})
-
--- through: flows
-flow_runs
-
--- through: deployments
-flow_runs
-
--- through: work_queues
-flow_runs
-
--- through: work_pools
-flow_runs
-
--- sort: ID_DESC
-task_run.id DESC
-
--- sort: EXPECTED_START_TIME_ASC
-task_run.expected_start_time ASC, task_run.id ASC
-
--- sort: EXPECTED_START_TIME_DESC
-task_run.expected_start_time DESC, task_run.id DESC
-
--- sort: NAME_ASC
-task_run.name ASC, task_run.id ASC
-
--- sort: NAME_DESC
-task_run.name DESC, task_run.id DESC
-
--- sort: NEXT_SCHEDULED_START_TIME_ASC
-task_run.next_scheduled_start_time ASC, task_run.id ASC
-
--- sort: END_TIME_DESC
-task_run.end_time DESC, task_run.id DESC
+-- left out: state.type state.name

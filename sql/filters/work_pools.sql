@@ -1,13 +1,9 @@
 -- Conditions and orders of lists of work pools.
 
--- predicate: id.any_
-work_pool.id = ANY (%(work_pools.id.any_)s::uuid[])
+-- table: work_pool
 
--- predicate: name.any_
-work_pool.name = ANY (%(work_pools.name.any_)s::text[])
+-- column: id    uuid  any_
+-- column: name  text  any_
+-- column: type  text  any_
 
--- predicate: type.any_
-work_pool.type = ANY (%(work_pools.type.any_)s::text[])
-
--- sort: NAME_ASC
-work_pool.name ASC
+-- sort: NAME_ASC BY work_pool.name

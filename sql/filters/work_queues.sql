@@ -1,19 +1,14 @@
 -- Conditions and orders of lists of work queues.
 
--- predicate: id.any_
-work_queue.id = ANY (%(work_queues.id.any_)s::uuid[])
+-- table: work_queue
 
--- predicate: name.any_
-work_queue.name = ANY (%(work_queues.name.any_)s::text[])
+-- column: id    uuid  any_
+-- column: name  text  any_
 
 -- predicate: name.startswith_
 work_queue.name ILIKE ANY (SELECT prefix || '%' FROM unnest(%(work_queues.name.startswith_)s::text[]) AS prefix)
 
--- via: work_pools
-EXISTS (SELECT FROM work_pool WHERE work_pool.id = work_queue.work_pool_id AND {filter})
+-- via: work_pools ON work_pool.id = work_queue.work_pool_id
 
--- sort: NAME_ASC
-work_queue.name ASC, work_queue.id ASC
-
--- sort: PRIORITY_ASC
-work_queue.priority ASC, work_queue.id ASC
+-- sort: NAME_ASC BY work_queue.name, work_queue.id
+-- sort: PRIORITY_ASC BY work_queue.priority, work_queue.id

@@ -1,19 +1,10 @@
 -- Conditions and orders of lists of workers. Their status is the stored one, as their last heartbeat or its absence left it.
 
--- predicate: last_heartbeat_time.before_
-worker.last_heartbeat_time <= %(workers.last_heartbeat_time.before_)s::timestamptz
+-- table: worker
 
--- predicate: last_heartbeat_time.after_
-worker.last_heartbeat_time >= %(workers.last_heartbeat_time.after_)s::timestamptz
+-- column: last_heartbeat_time  timestamptz    before_ after_
+-- column: status               worker_status  any_ not_any_
 
--- predicate: status.any_
-worker.status = ANY (%(workers.status.any_)s::worker_status[])
+-- via: work_pools ON work_pool.id = worker.work_pool_id
 
--- predicate: status.not_any_
-worker.status <> ALL (%(workers.status.not_any_)s::worker_status[])
-
--- via: work_pools
-EXISTS (SELECT FROM work_pool WHERE work_pool.id = worker.work_pool_id AND {filter})
-
--- sort: LAST_HEARTBEAT_TIME_DESC
-worker.last_heartbeat_time DESC, worker.id DESC
+-- sort: LAST_HEARTBEAT_TIME_DESC BY worker.last_heartbeat_time, worker.id
