@@ -30,33 +30,12 @@ SELECT row_to_json(shown)::text
           FROM downbeat.artifact_collection
          WHERE artifact_collection.key = %(key)s::text) AS shown;
 
--- name: read_many :json
--- Collections by id, in the order of the ids.
-SELECT COALESCE(json_agg(row_to_json(shown) ORDER BY page.place), '[]')::text
-  FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS page (id, place)
-  JOIN downbeat.artifact_collection AS shown ON shown.id = page.id;
-
 -- name: lock :one
 -- The collection of an artifact's key, and whether the artifact is its newest version; keeps other versions out meanwhile.
 SELECT id, latest_id = %(artifact_id)s::uuid AS is_latest
   FROM artifact_collection
  WHERE key = (SELECT artifact.key FROM artifact WHERE artifact.id = %(artifact_id)s::uuid)
    FOR UPDATE;
-
--- name: count :value
--- How many collections match.
-SELECT count(*)
-  FROM artifact_collection
- WHERE {filter};
-
--- name: page :many
--- The ids of a page of the collections that match, in order.
-SELECT artifact_collection.id::text
-  FROM artifact_collection
- WHERE {filter}
- ORDER BY {sort}
- LIMIT %(limit)s::int
-OFFSET %(offset)s::bigint;
 
 -- name: update :exec
 -- Change what is among the changes of a collection, as in the artifact that is its newest version.

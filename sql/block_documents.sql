@@ -42,21 +42,6 @@ SELECT block_document.data,
  WHERE block_document.id = %(id)s::uuid
    FOR UPDATE OF block_document;
 
--- name: count :value
--- How many block documents match.
-SELECT count(*)
-  FROM block_document
- WHERE {filter};
-
--- name: page :many
--- The ids of a page of the block documents that match, in order.
-SELECT block_document.id::text
-  FROM block_document
- WHERE {filter}
- ORDER BY {sort}
- LIMIT %(limit)s::int
-OFFSET %(offset)s::bigint;
-
 -- name: update :exec
 -- Replace the values of a block document, and its schema.
 UPDATE block_document

@@ -40,15 +40,6 @@ SELECT block_type.is_protected
  WHERE block_schema.id = %(id)s::uuid
    FOR UPDATE OF block_schema;
 
--- name: page :many
--- The ids of a page of the block schemas that match, in order.
-SELECT block_schema.id::text
-  FROM block_schema
- WHERE {filter}
- ORDER BY {sort}
- LIMIT %(limit)s::int
-OFFSET %(offset)s::bigint;
-
 -- name: delete :exec
 -- Delete a block schema with its documents.
 DELETE FROM block_schema

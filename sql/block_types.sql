@@ -7,23 +7,11 @@ VALUES (%(id)s::uuid, %(name)s::text, %(slug)s::text, %(logo_url)s::text, %(docu
         %(description)s::text, %(code_example)s::text)
 RETURNING id, name, slug, logo_url, documentation_url, description, code_example, is_protected, now() AS occurred;
 
--- name: read :json
--- One block type by id.
-SELECT row_to_json(block_type)::text
-  FROM downbeat.block_type
- WHERE block_type.id = %(id)s::uuid;
-
 -- name: read_by_slug :json
 -- One block type by its unique slug.
 SELECT row_to_json(block_type)::text
   FROM downbeat.block_type
  WHERE block_type.slug = %(slug)s::text;
-
--- name: read_many :json
--- Block types by id, in the order of the ids.
-SELECT COALESCE(json_agg(row_to_json(block_type) ORDER BY page.place), '[]')::text
-  FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS page (id, place)
-  JOIN downbeat.block_type ON block_type.id = page.id;
 
 -- name: lock :one
 -- What of a block type can change, and whether it may be deleted.
@@ -31,15 +19,6 @@ SELECT logo_url, documentation_url, description, code_example, is_protected
   FROM block_type
  WHERE id = %(id)s::uuid
    FOR UPDATE;
-
--- name: page :many
--- The ids of a page of the block types that match, in order.
-SELECT block_type.id::text
-  FROM block_type
- WHERE {filter}
- ORDER BY {sort}
- LIMIT %(limit)s::int
-OFFSET %(offset)s::bigint;
 
 -- name: update :one
 -- Replace the columns of a block type that are among the changes, and give what its event tells.

@@ -38,12 +38,6 @@ SELECT given.id,
     ON CONFLICT (flow_id, name) DO NOTHING
 RETURNING id;
 
--- name: read :json
--- One deployment by id.
-SELECT row_to_json(deployment)::text
-  FROM downbeat.deployment
- WHERE deployment.id = %(id)s::uuid;
-
 -- name: read_by_name :json
 -- One deployment by the name of its flow and its own.
 SELECT row_to_json(shown)::text
@@ -52,12 +46,6 @@ SELECT row_to_json(shown)::text
        JOIN downbeat.deployment AS shown ON shown.id = deployment.id
  WHERE flow.name = %(flow_name)s::text
    AND deployment.name = %(name)s::text;
-
--- name: read_many :json
--- Deployments by id, in the order of the ids.
-SELECT COALESCE(json_agg(row_to_json(deployment) ORDER BY page.place), '[]')::text
-  FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS page (id, place)
-  JOIN downbeat.deployment ON deployment.id = page.id;
 
 -- name: lock :value
 -- The id of a deployment, by id or by its flow and name, locked; the others are null.
@@ -116,21 +104,6 @@ SELECT deployment.id,
        LEFT JOIN work_queue ON work_queue.id = deployment.work_queue_id
        LEFT JOIN work_pool ON work_pool.id = work_queue.work_pool_id
  WHERE deployment.id = %(id)s::uuid;
-
--- name: count :value
--- How many deployments match.
-SELECT count(*)
-  FROM deployment
- WHERE {filter};
-
--- name: page :many
--- The ids of a page of the deployments that match, in order.
-SELECT deployment.id::text
-  FROM deployment
- WHERE {filter}
- ORDER BY {sort}
- LIMIT %(limit)s::int
-OFFSET %(offset)s::bigint;
 
 -- name: update :exec
 -- Replace the columns of a deployment that are among the changes; its labels are laid over those of its flow.

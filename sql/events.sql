@@ -35,27 +35,6 @@ SELECT created.occurred,
  CROSS JOIN jsonb_array_elements(jsonb_build_array(created.resource) || created.related)
             WITH ORDINALITY AS involved (resource, place);
 
--- name: read_many :json
--- Events by id, in the order of the ids.
-SELECT COALESCE(json_agg(row_to_json(shown) ORDER BY page.place), '[]')::text
-  FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS page (id, place)
-  JOIN downbeat.event AS shown ON shown.id = page.id;
-
--- name: count :value
--- How many events match.
-SELECT count(*)
-  FROM events
- WHERE {filter};
-
--- name: page :many
--- The ids of a page of the events that match, in order.
-SELECT events.id::text
-  FROM events
- WHERE {filter}
- ORDER BY {sort}
- LIMIT %(limit)s::int
-OFFSET %(offset)s::bigint;
-
 -- name: count_resources :value
 -- How many resources the events that match happened to.
 SELECT count(DISTINCT events.resource_id)

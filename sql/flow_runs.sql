@@ -1,11 +1,5 @@
 -- Flow runs as they are read, and changed by hand; what orchestration writes is in flow_run_transitions.sql.
 
--- name: read :json
--- One flow run by id.
-SELECT row_to_json(flow_run)::text
-  FROM downbeat.flow_run
- WHERE flow_run.id = %(id)s::uuid;
-
 -- name: lock :one
 -- What decides whether a flow run's job variables may change; keeps it from starting meanwhile.
 SELECT flow_run.state_type::text,
@@ -13,38 +7,6 @@ SELECT flow_run.state_type::text,
   FROM flow_run
  WHERE flow_run.id = %(id)s::uuid
    FOR UPDATE;
-
--- name: read_many :json
--- Flow runs by id, in the order of the ids.
-SELECT COALESCE(json_agg(row_to_json(flow_run) ORDER BY page.place), '[]')::text
-  FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS page (id, place)
-  JOIN downbeat.flow_run ON flow_run.id = page.id;
-
--- name: count :value
--- How many flow runs match.
-SELECT count(*)
-  FROM flow_run
- WHERE {filter};
-
--- name: count_all :value
--- How many flow runs there are: exactly up to 10,000, beyond that as PostgreSQL estimates, which a list of a million does as well
--- and reads no more than these.
-SELECT CASE WHEN first.number <= 10000 THEN first.number
-            ELSE (SELECT GREATEST(first.number, table_size.rows)
-                    FROM downbeat.table_size
-                   WHERE table_size.name = 'flow_run') END
-  FROM (SELECT count(*) AS number
-          FROM (SELECT FROM flow_run ORDER BY id LIMIT 10001) AS counted) AS first;
-
--- name: page :many
--- The ids of a page of the flow runs that match, in order. Found on the table alone and shown by a second statement, which is
--- planned once: together they would be planned for every request, and that costs more than the round trip.
-SELECT flow_run.id::text
-  FROM flow_run
- WHERE {filter}
- ORDER BY {sort}
- LIMIT %(limit)s::int
-OFFSET %(offset)s::bigint;
 
 -- name: update :exec
 -- Replace the fields that are among the changes.

@@ -43,12 +43,6 @@ SELECT id
   FROM work_pool
  WHERE name = %(name)s::text;
 
--- name: read_many :json
--- Pools by id, in the order of the ids.
-SELECT COALESCE(json_agg(row_to_json(work_pool) ORDER BY page.place), '[]')::text
-  FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS page (id, place)
-  JOIN downbeat.work_pool ON work_pool.id = page.id;
-
 -- name: lock :one
 -- A pool as it is before a change; the changes of one pool and its queues wait for each other.
 SELECT id,
@@ -65,21 +59,6 @@ SELECT id,
   FROM work_pool
  WHERE name = %(name)s::text
    FOR UPDATE;
-
--- name: count :value
--- How many pools match.
-SELECT count(*)
-  FROM work_pool
- WHERE {filter};
-
--- name: page :many
--- The ids of a page of the pools that match, in order.
-SELECT work_pool.id::text
-  FROM work_pool
- WHERE {filter}
- ORDER BY {sort}
- LIMIT %(limit)s::int
-OFFSET %(offset)s::bigint;
 
 -- name: update :one
 -- Replace the fields that are among the changes. A pool that is paused is PAUSED; one that goes on is READY if a worker is

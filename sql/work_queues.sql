@@ -21,12 +21,6 @@ VALUES (%(id)s::uuid,
                                                 WHERE work_queue.work_pool_id = %(work_pool_id)s::uuid))))
 RETURNING id, name, now() AS occurred;
 
--- name: read :json
--- One queue by id, as it shows itself apart from its pool.
-SELECT row_to_json(agent_queue)::text
-  FROM downbeat.agent_queue
- WHERE agent_queue.id = %(id)s::uuid;
-
 -- name: read_in_pool :json
 -- One queue by its name in a pool.
 SELECT row_to_json(work_queue)::text
@@ -50,12 +44,6 @@ SELECT work_pool.name
   FROM work_queue
        JOIN work_pool ON work_pool.id = work_queue.work_pool_id
  WHERE work_queue.id = %(id)s::uuid;
-
--- name: read_many :json
--- Queues by id, in the order of the ids, as they show themselves apart from their pools.
-SELECT COALESCE(json_agg(row_to_json(agent_queue) ORDER BY page.place), '[]')::text
-  FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS page (id, place)
-  JOIN downbeat.agent_queue ON agent_queue.id = page.id;
 
 -- name: read_many_in_pool :json
 -- Queues by id, in the order of the ids, as their pool shows them.
@@ -93,15 +81,6 @@ SELECT id, name, now() AS occurred
   FROM work_queue
  WHERE work_pool_id = %(work_pool_id)s::uuid
  ORDER BY priority, id;
-
--- name: page :many
--- The ids of a page of the queues that match, in order.
-SELECT work_queue.id::text
-  FROM work_queue
- WHERE {filter}
- ORDER BY {sort}
- LIMIT %(limit)s::int
-OFFSET %(offset)s::bigint;
 
 -- name: update :one
 -- Replace the fields that are among the changes, and give those that events tell of. A queue that is paused is PAUSED; one

@@ -21,21 +21,6 @@
 SELECT pool.id, pool.status::text
   FROM pool;
 
--- name: read_many :json
--- Workers by id, in the order of the ids.
-SELECT COALESCE(json_agg(row_to_json(worker) ORDER BY page.place), '[]')::text
-  FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS page (id, place)
-  JOIN downbeat.worker ON worker.id = page.id;
-
--- name: page :many
--- The ids of a page of the workers that match, in order.
-SELECT worker.id::text
-  FROM worker
- WHERE {filter}
- ORDER BY {sort}
- LIMIT %(limit)s::int
-OFFSET %(offset)s::bigint;
-
 -- name: delete :exec
 -- Delete a worker of a pool.
 DELETE FROM worker

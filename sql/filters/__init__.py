@@ -4,6 +4,8 @@ A file of this folder tells of one resource what of it can be asked for, by the 
 others are reached from its rows, and its orders. `python -m sql.filters flow_runs` prints the SQL that comes of it:
 
     -- table: flow_run
+    -- view: flow_run
+    -- rows: millions
 
     -- column: deployment_id  uuid         any_ is_null_
     -- column: start_time     timestamptz  after_ IS COALESCE(flow_run.start_time, flow_run.expected_start_time)
@@ -21,6 +23,8 @@ others are reached from its rows, and its orders. `python -m sql.filters flow_ru
 A column has a row: its path, its type, the operators (OPERATORS), and what it is if it is not the column of that name. What is
 no operator on a column is a predicate in SQL of its own. Objects are left out when they do not restrict; any other then holds
 for all rows, which shows under or_ (observed on Prefect 3.8.3).
+
+Table and view are those of its lists (sql/lists.sql); where there may be millions of rows, not all of them are counted.
 
 What a client sends reaches SQL only as parameters; operators that are null and predicates that are TRUE are left out.
 """
@@ -58,7 +62,7 @@ OPERATORS = {
 # The operators for which an empty list matches nothing; for all others an empty list or string does not restrict.
 ONE_OF = ("any_", "id_", "type_")
 
-ENTRY = re.compile(r"^-- (?P<kind>table|column|predicate|via|sort|left out): *(?P<entry>.+)$", re.MULTILINE)
+ENTRY = re.compile(r"^-- (?P<kind>table|view|rows|column|predicate|via|sort|left out): *(?P<entry>.+)$", re.MULTILINE)
 COLUMN = re.compile(r"(?P<path>\S+) +(?P<type>\S+) +(?P<operators>.+?)(?: IS (?P<expression>.+))?")
 VIA = re.compile(r"(?P<other>\w+)(?: ON (?P<condition>.+)| THROUGH (?P<through>\w+))?")
 COMMA = re.compile(r", (?![^()]*\))")  # not one inside a function's parentheses
@@ -75,6 +79,8 @@ class Criteria:
 
     resource: str
     table: str = ""
+    view: str = ""
+    rows: str = ""
     predicate: dict[str, str] = field(default_factory=dict)
     via: dict[str, str] = field(default_factory=dict)
     through: dict[str, str] = field(default_factory=dict)
@@ -83,8 +89,8 @@ class Criteria:
 
     def add(self, kind: str, entry: str, text: str) -> None:
         """Take in an entry and the SQL below it. Raises ValueError for one that is malformed."""
-        if kind == "table":
-            self.table = entry
+        if kind in ("table", "view", "rows"):
+            setattr(self, kind, entry)
         elif kind == "predicate":
             self.predicate[entry] = text
         elif kind == "column":

@@ -1,6 +1,7 @@
 -- Conditions and orders of lists of the newest versions of artifacts.
 
 -- table: artifact_collection
+-- view: artifact_collection
 
 -- column: latest_id    uuid  any_
 -- column: key          text  any_ like_ exists_

@@ -1,6 +1,7 @@
 -- Conditions and orders of lists of artifacts.
 
 -- table: artifact
+-- view: artifact
 
 -- column: id           uuid  any_
 -- column: key          text  any_ like_ exists_

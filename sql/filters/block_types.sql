@@ -1,6 +1,7 @@
 -- Conditions and orders of lists of block types.
 
 -- table: block_type
+-- view: block_type
 
 -- column: name  uuid  like_
 -- column: slug  text  any_

@@ -1,6 +1,7 @@
 -- Conditions and orders of lists of events.
 
 -- table: events
+-- view: event
 
 -- column: occurred  timestamptz  since until
 

@@ -1,6 +1,8 @@
 -- Conditions and orders of lists of flow runs.
 
 -- table: flow_run
+-- view: flow_run
+-- rows: millions
 
 -- column: id                         uuid         any_ not_any_
 -- column: name                       text         any_ like_

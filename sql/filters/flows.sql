@@ -1,6 +1,7 @@
 -- Conditions and orders of lists of flows.
 
 -- table: flow
+-- view: flow
 
 -- column: id    uuid  any_ not_any_
 -- column: name  text  any_ like_

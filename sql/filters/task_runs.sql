@@ -1,6 +1,8 @@
 -- Conditions and orders of lists of task runs.
 
 -- table: task_run
+-- view: task_run
+-- rows: millions
 
 -- column: id                   uuid         any_
 -- column: name                 text         any_ like_

@@ -1,6 +1,7 @@
 -- Conditions and orders of lists of variables.
 
 -- table: variable
+-- view: variable
 
 -- column: id    uuid  any_
 -- column: name  text  any_ like_

@@ -1,6 +1,7 @@
 -- Conditions and orders of lists of work pools.
 
 -- table: work_pool
+-- view: work_pool
 
 -- column: id    uuid  any_
 -- column: name  text  any_

@@ -1,6 +1,7 @@
 -- Conditions and orders of lists of work queues.
 
 -- table: work_queue
+-- view: agent_queue
 
 -- column: id    uuid  any_
 -- column: name  text  any_
