@@ -15,15 +15,19 @@ import threading
 
 from flask import Flask
 
+import sql.database
 import sql.migrate
 from handlers import BLUEPRINTS, loops
 from handlers.csrf_token import register_checks
 from handlers.http import IdConverter, TextConverter, register_errors
+from schemas.addresses import database_url, direct_url
+from schemas.settings import check, setting
 from sql import postgres
 
 
 def create_app() -> Flask:
     """Build the application. Who runs it opens the pool of connections: gunicorn.conf.py, or a test."""
+    check()
     app = Flask("downbeat", static_folder=None)
     app.url_map.converters.update(id=IdConverter, default=TextConverter, string=TextConverter)
     register_errors(app)
@@ -40,9 +44,11 @@ def serve(arguments: list[str]) -> None:
     if "--no-loops" in arguments:
         arguments.remove("--no-loops")
         os.environ["DOWNBEAT_LOOPS"] = "off"
-    if not os.environ.get("DATABASE_URL"):
-        os.environ["DATABASE_URL"] = postgres.start()
-        print(f"Look inside: {postgres.psql_command()}", flush=True)
+    if (setting("server.database.connection_url") or "").startswith("sqlite"):
+        print("Prefect's settings name an SQLite database: it is left alone, for Downbeat works on PostgreSQL.", flush=True)
+    if not database_url():
+        os.environ["DATABASE_URL"] = postgres.start(setting("downbeat.home"))
+        print(f"Look inside: {postgres.psql_command(setting('downbeat.home'))}", flush=True)
     sys.argv = ["gunicorn", "--config", os.path.join(os.path.dirname(os.path.abspath(__file__)), "gunicorn.conf.py"), *arguments]
     sys.argv.append("app:app")
     WSGIApplication("%(prog)s [OPTIONS]").run()
@@ -56,7 +62,7 @@ def run_loops() -> str | None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    loops.run(postgres.resolve(), stopping, loops.enabled())
+    loops.run(database_url() or postgres.start(setting("downbeat.home")), stopping, loops.enabled())
     return None
 
 
@@ -65,12 +71,14 @@ def main(arguments: list[str]) -> str | None:
     command, rest = (arguments or [""])[0], arguments[1:]
     if command not in ("serve", "loops", "migrate", "tune", "handback"):
         return __doc__
+    check()
+    sql.database.prepares_statements = setting("database.prepare")
     try:
         if command == "serve":
             return serve(rest)
         if command == "loops":
             return run_loops()
-        url = os.environ.get("DATABASE_DIRECT_URL") or postgres.resolve()
+        url = direct_url() or postgres.start(setting("downbeat.home"))
         return getattr(sql.migrate, command)(url)
     except (RuntimeError, sql.migrate.Refused) as error:
         return str(error)

@@ -28,20 +28,26 @@ import threading
 
 from psycopg import OperationalError
 
+import sql.database
 from handlers import loops
 from handlers.websockets import loop
+from schemas.addresses import bind as address
+from schemas.addresses import database_url, direct_url
+from schemas.settings import check, setting
 from sql.database import close_pool, open_pool
 from sql.migrate import Refused, migrate
 from sql.postgres import replace_lost_supervisors
 from sql.supervisor import die_with_parent
 
-bind = os.environ.get("DOWNBEAT_BIND", "127.0.0.1:4200")
-workers = int(os.environ.get("WEB_CONCURRENCY", os.cpu_count() or 1))
+check()
+sql.database.prepares_statements = setting("database.prepare")
+bind = address()
+workers = setting("web.concurrency") or os.cpu_count() or 1
 worker_class = "handlers.worker.Worker"
-threads = int(os.environ.get("DOWNBEAT_THREADS", "16"))
+threads = setting("downbeat.threads")
 preload_app = True
 keepalive = 75
-graceful_timeout = int(os.environ.get("DOWNBEAT_STOP_SECONDS", "10"))
+graceful_timeout = setting("downbeat.stop_seconds")
 timeout = 60
 control_socket_disable = True
 
@@ -51,7 +57,7 @@ stopping = threading.Event()
 
 def on_starting(server):
     """Bring the database up to date. The start ends here if there is none, or one that is not for us."""
-    url = os.environ.get("DATABASE_DIRECT_URL") or os.environ.get("DATABASE_URL")
+    url = direct_url()
     if not url:
         sys.exit("DATABASE_URL is not set. `python app.py serve` runs a PostgreSQL of its own.")
     try:
@@ -78,12 +84,12 @@ def post_fork(server, worker):
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(ctypes.CDLL(None), "mallopt"):  # glibc
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
-    open_pool(os.environ["DATABASE_URL"], int(os.environ.get("DATABASE_POOL_SIZE", "8")))
+    open_pool(database_url(), setting("database.pool_size"))
 
 
 def post_worker_init(worker):
     """Start the loops. Stop them and close websockets when the worker is told to stop, while requests in flight are finished."""
-    worker.loops = loops.start(os.environ["DATABASE_URL"], stopping)
+    worker.loops = loops.start(database_url(), stopping)
 
     def terminate(signal_number, frame):
         # A process group's SIGTERM comes twice, once from the master; a second one within stopping.set() would wait for itself.

@@ -3,10 +3,10 @@
 from flask import Blueprint, Response
 
 import sql
-from handlers import settings
 from handlers.errors import NotFound
 from handlers.http import answer, body, no_content
 from schemas.admin import StorageUpdate
+from schemas.settings import shown
 from sql.database import connection, transaction
 from sql.ids import uuid7
 
@@ -19,7 +19,7 @@ blueprint = Blueprint("admin", __name__, url_prefix="/api/admin")
 @blueprint.get("/settings")
 def read_settings() -> Response:
     """Give all settings, secrets hidden."""
-    return answer(settings.shown())
+    return answer(shown())
 
 
 @blueprint.get("/version")

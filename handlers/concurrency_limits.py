@@ -6,12 +6,12 @@ from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
-from handlers import settings
 from handlers.concurrency_limits_v2 import record_event
 from handlers.errors import NotFound
 from handlers.http import answer, body, document
 from handlers.rules.slots import send_give_back
 from schemas.concurrency_limits import LimitCreate, LimitsFilter, Slots, SlotsReset
+from schemas.settings import setting
 from sql.database import connection, transaction
 from sql.ids import uuid7
 
@@ -127,7 +127,7 @@ def increment_slots(names: list[str], task_run_id: str) -> Response:
             raise Locked(f'The concurrency limit on tag "{empty}" is 0: no task can ever run with it.')
         newer = [limit for limit in limits if limit["active"] and not limit["is_older"]]
         older = [limit for limit in limits if limit["is_older"]]
-        wait = settings.read("server.tasks.tag_concurrency_slot_wait_seconds")
+        wait = setting("server.tasks.tag_concurrency_slot_wait_seconds")
         if any(limit["is_full"] for limit in older) or (newer and not lease(conn, newer, task_run_id, wait)):
             raise Locked(f"Concurrency limits for these tags have been reached: {', '.join(names)}", wait)
         if older:

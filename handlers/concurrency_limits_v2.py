@@ -7,7 +7,6 @@ from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
-from handlers import settings
 from handlers.errors import NotFound
 from handlers.http import answer, body, document, load, no_content
 from handlers.rules.slots import scatter
@@ -21,6 +20,7 @@ from schemas.concurrency_limits_v2 import (
     SlotsIncrement,
     SlotsIncrementWithLease,
 )
+from schemas.settings import setting
 from sql.database import connection, transaction
 from sql.ids import uuid7
 
@@ -140,8 +140,8 @@ def take_slots(lease_id: UUID | None, holder: dict[str, str] | None, **wanted: A
             lease_id=lease_id,
             holder_type=holder and holder["type"],
             holder_id=holder and holder["id"],
-            tag_wait_seconds=settings.read("server.tasks.tag_concurrency_slot_wait_seconds"),
-            wait_seconds=settings.read("server.concurrency.maximum_concurrency_slot_wait_seconds"),
+            tag_wait_seconds=setting("server.tasks.tag_concurrency_slot_wait_seconds"),
+            wait_seconds=setting("server.concurrency.maximum_concurrency_slot_wait_seconds"),
             **wanted,
         )
     if outcome["refusal"]:

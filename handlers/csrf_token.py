@@ -8,9 +8,9 @@ from functools import lru_cache
 from flask import Blueprint, Flask, Response, request
 
 import sql
-from handlers import settings
 from handlers.errors import Invalid
 from handlers.http import answer, document
+from schemas.settings import setting
 from sql.database import connection
 from sql.ids import uuid7
 
@@ -32,9 +32,9 @@ def create_csrf_token() -> Response:
         message = "Field required" if client is None else "must not contain the NUL character"
         kind = "missing" if client is None else "value_error"
         raise Invalid([{"type": kind, "loc": ["query", "client"], "msg": message, "input": None}])
-    if not settings.read("server.api.csrf_protection_enabled"):
+    if not setting("server.api.csrf_protection_enabled"):
         return answer({"detail": "CSRF protection is disabled."}, 422)
-    lifetime_seconds = settings.seconds("server.api.csrf_token_expiration")
+    lifetime_seconds = setting("server.api.csrf_token_expiration").total_seconds()
     with connection() as conn:
         sql.csrf_tokens.delete_expired.send(conn)
         token = secrets.token_hex(32)
@@ -42,11 +42,11 @@ def create_csrf_token() -> Response:
 
 
 def register_checks(app: Flask) -> None:
-    """Have every request checked before its view, as the settings at this moment say. Raises ValueError for a bad setting."""
-    if auth_string := settings.read("server.api.auth_string"):
+    """Have every request checked before its view, as the settings at this moment say."""
+    if auth_string := setting("server.api.auth_string"):
         credentials = b"Basic " + base64.b64encode(auth_string.encode())
         app.before_request(lambda: check_authorization(credentials))
-    if settings.read("server.api.csrf_protection_enabled"):
+    if setting("server.api.csrf_protection_enabled"):
         app.before_request(check_csrf_token)
     app.before_request(check_version)
 

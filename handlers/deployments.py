@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from psycopg import Connection, errors
 
 import sql
-from handlers import pages, settings
+from handlers import pages
 from handlers.deployment_schedules import create, replace_schedules, update_schedules
 from handlers.errors import BadRequest, Conflict, NotFound, invalid
 from handlers.http import answer, body, document, no_content
@@ -26,6 +26,7 @@ from schemas.deployments import (
     ScheduledFlowRuns,
     ScheduleRuns,
 )
+from schemas.settings import setting
 from sql.database import connection, transaction
 from sql.filters import compose, sort_by
 from sql.ids import uuid7
@@ -321,11 +322,11 @@ def schedule(
     """Make runs from the schedules of a deployment; what is not given is as the scheduler has it."""
     path = "server.services.scheduler."
     start = start_time or sql.loops.read_clock(conn)
-    min_time = settings.seconds(f"{path}min_scheduled_time") if min_time is None else min_time
-    limits = {key: settings.read(path + key) if runs.get(key) is None else runs[key] for key in ("min_runs", "max_runs")}
+    limits = {key: setting(path + key) if runs.get(key) is None else runs[key] for key in ("min_runs", "max_runs")}
     try:
-        end = end_time or start + timedelta(seconds=settings.seconds(f"{path}max_scheduled_time"))
-        schedule_deployment(conn, id, start, end, timedelta(seconds=min_time), **limits)
+        wait = setting(f"{path}min_scheduled_time") if min_time is None else timedelta(seconds=min_time)
+        end = end_time or start + setting(f"{path}max_scheduled_time")
+        schedule_deployment(conn, id, start, end, wait, **limits)
     except OverflowError:
         raise invalid("is out of range", "start_time") from None
 

@@ -3,10 +3,10 @@
 from flask import Blueprint, Response, request
 
 import sql
-from handlers import settings
 from handlers.errors import BadRequest, NotFound
 from handlers.http import document, load
 from schemas.flow_run_graphs import FlowRunGraph
+from schemas.settings import setting
 from sql.database import connection
 
 blueprint = Blueprint("flow_run_graphs", __name__, url_prefix="/api/flow_runs")
@@ -27,8 +27,8 @@ def read_flow_run_graph_v1(id: str) -> Response:
 def read_flow_run_graph_v2(id: str) -> Response:
     """Give the graph of what ran in a flow run: task runs and subflows, with the artifacts that they made."""
     arguments = load(arguments_schema, request.args.to_dict(), "query")
-    max_nodes = settings.read("server.flow_run_graph.max_nodes")
-    max_artifacts = settings.read("server.flow_run_graph.max_artifacts")
+    max_nodes = setting("server.flow_run_graph.max_nodes")
+    max_artifacts = setting("server.flow_run_graph.max_artifacts")
     with connection() as conn:
         graph = sql.flow_run_graphs.read(conn, flow_run_id=id, max_nodes=max_nodes, max_artifacts=max_artifacts, **arguments)
     if graph is None:

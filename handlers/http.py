@@ -1,7 +1,6 @@
 """What all blueprints share of HTTP: request bodies, JSON answers, and errors in the contract's shapes."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
@@ -16,10 +15,11 @@ from werkzeug.routing import BaseConverter, UnicodeConverter
 
 from handlers.errors import BadRequest, Conflict, Invalid, NotFound
 from schemas.fields import Arguments
+from schemas.settings import setting
 
 log = logging.getLogger("downbeat.http")
 
-MAX_BODY_BYTES = int(os.environ.get("DOWNBEAT_MAX_BODY_BYTES", 64 * 1024 * 1024))
+MAX_BODY_BYTES = setting("downbeat.max_body_bytes")
 MAX_NESTING = 200  # orjson writes 254 levels, and what is stored is wrapped in a few
 RETRYABLE = (errors.OperationalError, errors.ReadOnlySqlTransaction, PoolTimeout)
 

@@ -28,6 +28,7 @@ from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Even
 from wsproto.utilities import ProtocolError
 
 from handlers.errors import BadRequest
+from schemas.settings import setting
 
 log = logging.getLogger("downbeat.websockets")
 
@@ -307,7 +308,7 @@ loop = Loop()
 
 def auth_string() -> str:
     """Give the token that clients must bring, or an empty string."""
-    return os.environ.get("PREFECT_SERVER_API_AUTH_STRING", "")
+    return setting("server.api.auth_string") or ""
 
 
 def is_authentic(token: object) -> bool:

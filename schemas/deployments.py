@@ -1,6 +1,5 @@
 """Bodies of the operations under /deployments."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +9,11 @@ from schemas.fields import Arguments, Document, Id, Ids, Integer, Labels, Model,
 from schemas.filters import DeploymentFilter, FlowFilter, FlowRunFilter, TaskRunFilter, WorkPoolFilter, WorkQueueFilter
 from schemas.runs import FlowRunPolicy, Parameters
 from schemas.schedules import Schedule
+from schemas.settings import setting
 from schemas.states import StateCreate
 
 DEPLOYMENT_SORTS = ("CREATED_DESC", "UPDATED_DESC", "NAME_ASC", "NAME_DESC")
-MAX_SCHEDULED_RUNS = int(os.environ.get("PREFECT_SERVER_DEPLOYMENT_SCHEDULE_MAX_SCHEDULED_RUNS", 50))
+MAX_SCHEDULED_RUNS = setting("server.deployment_schedule_max_scheduled_runs")
 OLD_FIELDS = ("worker_pool_queue_id", "worker_pool_name", "worker_pool_queue_name", "work_pool_queue_name")
 
 

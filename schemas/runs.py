@@ -1,16 +1,16 @@
 """Flow runs and task runs as clients create them."""
 
-import os
 from typing import Any
 
 import orjson
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate
 
 from schemas.fields import Document, Id, Integer, Labels, Model, Strings, Time, one_of
+from schemas.settings import setting
 from schemas.states import StateCreate
 
-MAX_PARAMETER_BYTES = int(os.environ.get("PREFECT_SERVER_API_MAX_PARAMETER_SIZE", 524_288))
-MAX_CACHE_KEY_CHARACTERS = int(os.environ.get("PREFECT_SERVER_TASKS_MAX_CACHE_KEY_LENGTH", 2000))
+MAX_PARAMETER_BYTES = setting("server.api.max_parameter_size")
+MAX_CACHE_KEY_CHARACTERS = setting("server.tasks.max_cache_key_length")
 
 
 class Policy(Schema):

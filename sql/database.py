@@ -4,7 +4,6 @@ Timeouts and the time zone are start-up options of each connection, not SETs, so
 `DATABASE_URL` that brings its own `options` (behind PgBouncer an empty one, say) is left as it is.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,6 +25,7 @@ SESSION = (
 )
 
 pool: ConnectionPool | None = None
+prepares_statements = True
 
 
 def conninfo(url: str) -> str:
@@ -44,7 +44,7 @@ def conninfo(url: str) -> str:
 def configure(conn: Connection) -> None:
     """Prepare a new connection: each statement is a transaction unless one is opened; JSON is read by orjson."""
     conn.autocommit = True
-    conn.prepare_threshold = None if os.environ.get("DATABASE_PREPARE", "on") == "off" else 0
+    conn.prepare_threshold = 0 if prepares_statements else None
     set_json_loads(orjson.loads, conn)
 
 

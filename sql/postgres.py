@@ -25,11 +25,6 @@ READY = "PostgreSQL is ready."
 SUPERVISORS = {}
 
 
-def resolve(data_directory: Path | None = None) -> str:
-    """Give the URL of the database to use: DATABASE_URL if set, else that of a PostgreSQL started here (see start)."""
-    return os.environ.get("DATABASE_URL") or start(data_directory)
-
-
 def start(data_directory: Path | None = None, settings: dict[str, str] | None = None) -> str:
     """Start a supervised PostgreSQL on a folder (made when new) and give its libpq URL once it accepts connections.
 
@@ -104,10 +99,10 @@ def url(home: Path) -> str:
 
 
 def home_folder(data_directory: Path | None = None) -> Path:
-    """Give the absolute folder to use: the one given, else DOWNBEAT_HOME, else the system's place for a user's data."""
+    """Give the absolute folder to use: the one given, else the system's place for a user's data."""
     share = "Library/Application Support" if sys.platform == "darwin" else ".local/share"
     default = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / share, "downbeat")
-    return Path(data_directory or os.environ.get("DOWNBEAT_HOME") or default).expanduser().absolute()
+    return Path(data_directory or default).expanduser().absolute()
 
 
 def socket_folder(home: Path) -> Path:

@@ -6,6 +6,7 @@ application on a copy that a module's tests share.
 """
 
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 
@@ -13,11 +14,17 @@ import pytest
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 
-import sql
-from sql import database as db
-from sql.database import connect
-from sql.migrate import migrate
-from sql.statement import wire
+# Before settings are read: nobody's own are to disturb.
+for name in [name for name in os.environ if name.upper().startswith("PREFECT_")]:
+    del os.environ[name]
+home = tempfile.TemporaryDirectory(prefix="prefect-home-")
+os.environ["PREFECT_HOME"] = home.name
+
+import sql  # noqa: E402
+from sql import database as db  # noqa: E402
+from sql.database import connect  # noqa: E402
+from sql.migrate import migrate  # noqa: E402
+from sql.statement import wire  # noqa: E402
 
 
 @pytest.fixture(scope="session")

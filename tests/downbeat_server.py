@@ -24,6 +24,7 @@ def start(database_url: str, workers: int | None = None, **settings: str) -> Ser
     command += ["--bind", f"127.0.0.1:{port}", *(["--workers", str(workers)] if workers else []), "app:app"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")} | {
         "DATABASE_URL": database_url,
+        "PREFECT_HOME": folder.name,
         "DOWNBEAT_LOOPS": "off",  # so that nothing happens but what a test does; `settings` may turn them on
         **settings,
     }

@@ -1,13 +1,10 @@
 """What every client asks: whether the server is well, which version it is, its settings and default storage."""
 
-import re
-from pathlib import Path
-
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from app import create_app
-from handlers import settings
+from schemas.settings import CLIENTS
 from sql import database as db
 from sql.database import connect
 
@@ -133,11 +130,10 @@ def test_refuses_a_default_storage_that_is_no_id(client, content):
     assert answer.json["exception_detail"][0]["loc"] == ["body", "default_result_storage_block_id"]
 
 
-def test_shows_the_default_settings(client, monkeypatch):
-    for name in ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_SERVER_CSRF_PROTECTION_ENABLED"):
-        monkeypatch.delenv(name, raising=False)
+def test_shows_the_default_settings(client):
     shown = client.get("/api/admin/settings").json
-    assert shown == settings.DEFAULTS
+    assert [key for key in shown if key not in CLIENTS] == ["server"]
+    assert shown["server"]["api"]["default_limit"] == 200
     assert shown["server"]["events"]["retention_period"] == "P7D"
 
 
@@ -150,43 +146,4 @@ def test_shows_what_is_set_and_hides_secrets(client, monkeypatch):
     assert shown["api"]["auth_string"] == "**********"
     assert shown["api"]["csrf_protection_enabled"] is True
     assert shown["api"]["default_limit"] == 50
-    assert shown["services"]["late_runs"]["after_seconds"] == "PT2592000S"
-    assert settings.read("server.api.auth_string") == "1234"
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90", 90), ("0.5", 0.5), ("PT1H", 3600), ("P7D", 604800), ("P1DT2H3M4.5S", 93784.5)]
-)
-def test_reads_durations_as_seconds_or_iso_8601(monkeypatch, text, seconds):
-    monkeypatch.setenv("PREFECT_SERVER_CSRF_TOKEN_EXPIRATION", text)
-    assert settings.seconds("server.api.csrf_token_expiration") == seconds
-
-
-@pytest.mark.parametrize(
-    ("name", "path", "text"),
-    [
-        ("PREFECT_SERVER_CSRF_PROTECTION_ENABLED", "server.api.csrf_protection_enabled", "maybe"),
-        ("PREFECT_SERVER_API_DEFAULT_LIMIT", "server.api.default_limit", "many"),
-        ("PREFECT_SERVER_CSRF_TOKEN_EXPIRATION", "server.api.csrf_token_expiration", "an hour"),
-    ],
-)
-def test_names_the_variable_whose_text_does_not_fit(monkeypatch, name, path, text):
-    monkeypatch.setenv(name, text)
-    with pytest.raises(ValueError, match=f"{name} is '{text}'"):
-        settings.read(path)
-
-
-def test_the_readme_lists_the_variables_that_have_an_effect():
-    root = Path(__file__).parent.parent
-    sources = [
-        root / "app.py",
-        root / "gunicorn.conf.py",
-        *(p for f in ("handlers", "schemas", "sql") for p in root.glob(f"{f}/**/*.py")),
-    ]
-    text = "".join(path.read_text() for path in sources)
-    names = set(re.findall(r'environ(?:\.get\(|\[)"(\w+)"', text)) - {"XDG_DATA_HOME"}
-    paths = re.findall(r'settings\.(?:read|seconds)\("([\w.]+)"\)', text)
-    listed = set(re.findall(r"^\| `(\w+)` \|", (root / "README.md").read_text(), re.MULTILINE))
-    effective = [settings.variables(path) for path in paths]
-    assert listed == names | {name for variables in effective for name in variables if name in listed}
-    assert all(listed.intersection(variables) for variables in effective)
+    assert shown["services"]["late_runs"]["after_seconds"] == "P30D"

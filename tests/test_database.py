@@ -94,7 +94,7 @@ def test_composed_statement_takes_a_filter(plain):
 
 
 def test_unprepared_statements_run_as_well(module_database, monkeypatch):
-    monkeypatch.setenv("DATABASE_PREPARE", "off")
+    monkeypatch.setattr("sql.database.prepares_statements", False)
     with connect(module_database) as conn, within(conn):
         assert ONE(conn) == 1
         assert conn.execute("SELECT count(*) FROM pg_prepared_statements").fetchone()[0] == 0

@@ -15,9 +15,8 @@ MAY_IMPORT = {
     "app": OURS[:4],
     "handlers": ("handlers", "schemas", "sql"),
     "handlers.errors": (),
-    "handlers.settings": (),
-    "handlers.rules": ("handlers.rules", "handlers.errors", "handlers.settings", "schemas", "sql"),
-    "handlers.loops": ("handlers.loops", "handlers.rules", "handlers.errors", "sql"),
+    "handlers.rules": ("handlers.rules", "handlers.errors", "schemas", "sql"),
+    "handlers.loops": ("handlers.loops", "handlers.rules", "handlers.errors", "schemas", "sql"),
     "schemas": ("schemas",),
     "sql": ("sql",),
 }

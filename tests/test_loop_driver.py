@@ -60,7 +60,7 @@ def test_services_are_switched_off_by_prefects_names(monkeypatch, name, value, o
 
 
 def test_a_pause_between_rounds_can_be_set(monkeypatch):
-    loop = Loop(mark_late_runs, "LATE_RUNS", every=5)
+    loop = Loop(mark_late_runs, "LATE_RUNS")
     assert loop.pause_seconds == 5
     monkeypatch.setenv("PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS", "0.5")
     assert loop.pause_seconds == 0.5

@@ -364,17 +364,8 @@ def test_the_psql_command_opens_the_database(home):
     assert subprocess.check_output(command, shell=True, text=True) == "downbeat\n"
 
 
-def test_the_database_of_database_url_goes_first(monkeypatch, tmp_path):
-    monkeypatch.setenv("DATABASE_URL", "postgresql://elsewhere/db")
-    assert postgres.resolve(tmp_path / "home") == "postgresql://elsewhere/db"
-    assert not (tmp_path / "home").exists()
-
-
-def test_data_is_in_the_folder_given_or_set_or_usual(monkeypatch):
-    monkeypatch.setenv("DOWNBEAT_HOME", "/srv/downbeat")
+def test_data_is_in_the_folder_given_or_usual(monkeypatch):
     assert postgres.home_folder(Path("/given")) == Path("/given")
-    assert postgres.home_folder() == Path("/srv/downbeat")
-    monkeypatch.delenv("DOWNBEAT_HOME")
     monkeypatch.setenv("XDG_DATA_HOME", "/share")
     assert postgres.home_folder() == Path("/share/downbeat")
 

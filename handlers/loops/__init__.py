@@ -5,7 +5,6 @@ and gives how many it did. None is a leader: what one process works on is locked
 """
 
 import logging
-import os
 import random
 import threading
 import time
@@ -28,58 +27,58 @@ from handlers.loops.late_runs import mark_late_runs
 from handlers.loops.leases import release_ended_holders, release_expired_leases
 from handlers.loops.pause_expirations import fail_expired_pauses
 from handlers.loops.scheduler import schedule_recent, schedule_runs
-from handlers.loops.settings import is_enabled, number
+from schemas.settings import setting
 from sql.database import connect
 
 log = logging.getLogger("downbeat.loops")
 
 JITTER = 0.1  # of the time between two rounds, so that processes that start together do not stay together
 MAX_BACK_OFF_SECONDS = 60
-DEPLOYMENTS = int(number("SCHEDULER_DEPLOYMENT_BATCH_SIZE", 100))  # whose schedules are looked at in one transaction
+DEPLOYMENTS = setting("server.services.scheduler.deployment_batch_size")  # whose schedules are looked at in one transaction
 
 
 @dataclass(frozen=True)
 class Loop:
-    """A function, the service whose settings steer it, its time between two rounds in seconds, and its batch."""
+    """A function, the service whose settings steer it, and its batch; a time between two rounds here goes before the setting."""
 
     run_once: Callable[[Connection, datetime, int], int]
     service: str
-    every: float
+    every: float | None = None
     limit: int = 200
     setting: str = "LOOP_SECONDS"
 
     @property
     def pause_seconds(self) -> float:
         """Give the configured time between two rounds."""
-        return number(f"{self.service}_{self.setting}", self.every)
+        return self.every or setting(f"server.services.{self.service}.{self.setting}".lower())
 
 
 LOOPS = (
-    Loop(schedule_recent, "SCHEDULER", every=5, limit=DEPLOYMENTS, setting="RECENT_DEPLOYMENTS_LOOP_SECONDS"),
-    Loop(schedule_runs, "SCHEDULER", every=60, limit=DEPLOYMENTS),
-    Loop(mark_late_runs, "LATE_RUNS", every=5),
-    Loop(fail_expired_pauses, "PAUSE_EXPIRATIONS", every=5),
-    Loop(end_cancelling, "CANCELLATION_CLEANUP", every=20),
-    Loop(cancel_task_runs, "CANCELLATION_CLEANUP", every=20),
-    Loop(cancel_subflows, "CANCELLATION_CLEANUP", every=20),
-    Loop(release_expired_leases, "REPOSSESSOR", every=15),
-    Loop(release_ended_holders, "REPOSSESSOR", every=15),
-    Loop(mark_workers_offline, "FOREMAN", every=15),
-    Loop(mark_work_pools_not_ready, "FOREMAN", every=15),
-    Loop(mark_deployments_not_ready, "FOREMAN", every=15),
-    Loop(mark_work_queues_not_ready, "FOREMAN", every=15),
+    Loop(schedule_recent, "SCHEDULER", limit=DEPLOYMENTS, setting="RECENT_DEPLOYMENTS_LOOP_SECONDS"),
+    Loop(schedule_runs, "SCHEDULER", limit=DEPLOYMENTS),
+    Loop(mark_late_runs, "LATE_RUNS"),
+    Loop(fail_expired_pauses, "PAUSE_EXPIRATIONS"),
+    Loop(end_cancelling, "CANCELLATION_CLEANUP"),
+    Loop(cancel_task_runs, "CANCELLATION_CLEANUP"),
+    Loop(cancel_subflows, "CANCELLATION_CLEANUP"),
+    Loop(release_expired_leases, "REPOSSESSOR"),
+    Loop(release_ended_holders, "REPOSSESSOR"),
+    Loop(mark_workers_offline, "FOREMAN"),
+    Loop(mark_work_pools_not_ready, "FOREMAN"),
+    Loop(mark_deployments_not_ready, "FOREMAN"),
+    Loop(mark_work_queues_not_ready, "FOREMAN"),
 )
 
 
 def enabled() -> list[Loop]:
     """Give the loops whose service is switched on."""
-    return [loop for loop in LOOPS if is_enabled(loop.service)]
+    return [loop for loop in LOOPS if setting(f"server.services.{loop.service.lower()}.enabled")]
 
 
 def start(url: str, stopping: threading.Event) -> threading.Thread | None:
     """Run the loops in a thread of this process until `stopping` is set; None if there are none, or with DOWNBEAT_LOOPS=off."""
     loops = enabled()
-    if not loops or os.environ.get("DOWNBEAT_LOOPS", "on").lower() in ("0", "false", "no", "off"):
+    if not loops or not setting("downbeat.loops"):
         return None
     thread = threading.Thread(target=run, args=(url, stopping, loops), name="loops", daemon=True)
     thread.start()

@@ -7,13 +7,13 @@ from uuid import UUID
 from psycopg import Connection
 
 import sql
-from handlers.loops.settings import seconds
 from handlers.loops.transitions import move_flow_runs, move_task_runs
 from handlers.rules.flow_runs import FLOW_RUN
 from handlers.rules.transition import CANCELLED, CANCELLING, State
+from schemas.settings import setting
 from sql.database import within
 
-CANCELLING_TIMEOUT = seconds("CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS", 300)
+CANCELLING_TIMEOUT = timedelta(seconds=setting("server.services.cancellation_cleanup.cancelling_timeout_seconds"))
 LOOK_BACK = timedelta(days=1)  # for how long a cancelled flow run's task runs are looked after
 PARENT_CANCELLED = "The parent flow run was cancelled."
 TIMED_OUT = State(CANCELLED, "Cancelled", "Nobody confirmed in time that the run has stopped.")

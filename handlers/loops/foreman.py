@@ -1,19 +1,19 @@
 """Workers that are silent, and what is not polled any more, is marked so; an event tells of each but the workers."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
 
 import sql
-from handlers.loops.settings import number, seconds
+from schemas.settings import setting
 from sql.database import within
 from sql.ids import uuid7
 
-MISSED_HEARTBEATS = number("FOREMAN_INACTIVITY_HEARTBEAT_MULTIPLE", 3)
-HEARTBEAT_SECONDS = number("FOREMAN_FALLBACK_HEARTBEAT_INTERVAL_SECONDS", 30)
-DEPLOYMENT_TIMEOUT = seconds("FOREMAN_DEPLOYMENT_LAST_POLLED_TIMEOUT_SECONDS", 60)
-WORK_QUEUE_TIMEOUT = seconds("FOREMAN_WORK_QUEUE_LAST_POLLED_TIMEOUT_SECONDS", 60)
+MISSED_HEARTBEATS = setting("server.services.foreman.inactivity_heartbeat_multiple")
+HEARTBEAT_SECONDS = setting("server.services.foreman.fallback_heartbeat_interval_seconds")
+DEPLOYMENT_TIMEOUT = timedelta(seconds=setting("server.services.foreman.deployment_last_polled_timeout_seconds"))
+WORK_QUEUE_TIMEOUT = timedelta(seconds=setting("server.services.foreman.work_queue_last_polled_timeout_seconds"))
 
 
 def mark_workers_offline(conn: Connection, now: datetime, limit: int) -> int:

@@ -5,13 +5,13 @@ from datetime import datetime
 from psycopg import Connection
 
 import sql
-from handlers.loops.settings import seconds
 from handlers.loops.transitions import move_flow_runs
 from handlers.rules.common import scheduled
 from handlers.rules.flow_runs import LATE_FLOW_RUN
+from schemas.settings import setting
 from sql.database import within
 
-AFTER = seconds("LATE_RUNS_AFTER_SECONDS", 15)
+AFTER = setting("server.services.late_runs.after_seconds")
 
 
 def mark_late_runs(conn: Connection, now: datetime, limit: int) -> int:

@@ -6,14 +6,14 @@ from uuid import UUID
 from psycopg import Connection
 
 import sql
-from handlers.loops.settings import number, seconds
 from handlers.rules.schedules import schedule_locked
+from schemas.settings import setting
 from sql.database import within
 
-MAX_RUNS = int(number("SCHEDULER_MAX_RUNS", 100))
-MIN_RUNS = int(number("SCHEDULER_MIN_RUNS", 3))
-MAX_TIME = seconds("SCHEDULER_MAX_SCHEDULED_TIME", 100 * 86400)
-MIN_TIME = seconds("SCHEDULER_MIN_SCHEDULED_TIME", 3600)
+MAX_RUNS = setting("server.services.scheduler.max_runs")
+MIN_RUNS = setting("server.services.scheduler.min_runs")
+MAX_TIME = setting("server.services.scheduler.max_scheduled_time")
+MIN_TIME = setting("server.services.scheduler.min_scheduled_time")
 RECENT = timedelta(seconds=90)  # between two rounds of the loop that looks at all deployments, and a long transaction more
 
 

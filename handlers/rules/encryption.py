@@ -1,6 +1,5 @@
 """The encryption of blocks, as Prefect 3.8.3 does it: Fernet, with a key from the environment or one that the database keeps."""
 
-import os
 from typing import Any
 
 import orjson
@@ -9,6 +8,7 @@ from psycopg import Connection
 
 import sql
 from handlers.errors import Conflict
+from schemas.settings import setting
 from sql.ids import uuid7
 
 KEY = "ENCRYPTION_KEY"
@@ -16,7 +16,7 @@ KEY = "ENCRYPTION_KEY"
 
 def cipher(conn: Connection) -> Fernet:
     """Give what encrypts and decrypts; makes a key when there is none yet."""
-    if key := os.environ.get("PREFECT_SERVER_ENCRYPTION_KEY") or os.environ.get("ORION_ENCRYPTION_KEY"):
+    if key := setting("server.encryption_key"):
         return Fernet(key.encode())
     if (kept := sql.configuration.read(conn, key=KEY)) is None:
         sql.configuration.create.send(conn, id=uuid7(), key=KEY, value={"fernet_key": Fernet.generate_key().decode()})

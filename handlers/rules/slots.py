@@ -13,7 +13,6 @@ from typing import Any
 from psycopg import Connection
 
 import sql
-from handlers import settings
 from handlers.rules.common import scheduled
 from handlers.rules.transition import (
     CANCELLED,
@@ -27,6 +26,7 @@ from handlers.rules.transition import (
     reject,
     wait,
 )
+from schemas.settings import setting
 from schemas.states import read_time
 from sql.ids import uuid7
 
@@ -53,7 +53,7 @@ def take_deployment_slot(conn: Connection, transition: Transition) -> Transition
         return propose(transition, **{LEASE: lease_id})
     if run["collision_strategy"] == "CANCEL_NEW":
         return reject(transition, NONE_FREE, State(CANCELLED, "Cancelled", NONE_FREE))
-    delay = timedelta(seconds=settings.read("server.deployments.concurrency_slot_wait_seconds"))
+    delay = timedelta(seconds=setting("server.deployments.concurrency_slot_wait_seconds"))
     return reject(transition, NONE_FREE, scheduled("AwaitingConcurrencySlot", read_time((transition.now + delay).isoformat())))
 
 
@@ -91,7 +91,7 @@ def regain_deployment_slot(conn: Connection, transition: Transition) -> Transiti
         return reject(transition, LOST, State(CANCELLED, "Cancelled", LOST))
     if run["holds_slots"] or take_slot(conn, transition, seconds, lease_id) or initial.type == PAUSED:
         return transition
-    return wait(transition, round(settings.read("server.deployments.concurrency_slot_wait_seconds")), NONE_FREE)
+    return wait(transition, round(setting("server.deployments.concurrency_slot_wait_seconds")), NONE_FREE)
 
 
 def cancel_late_run(conn: Connection, transition: Transition) -> Transition:
@@ -164,14 +164,14 @@ def acquire(conn: Connection, names: list[str], lease_id: Any, seconds: float | 
         lease_duration=seconds,
         holder_type=type,
         holder_id=id,
-        tag_wait_seconds=settings.read("server.tasks.tag_concurrency_slot_wait_seconds"),
-        wait_seconds=settings.read("server.concurrency.maximum_concurrency_slot_wait_seconds"),
+        tag_wait_seconds=setting("server.tasks.tag_concurrency_slot_wait_seconds"),
+        wait_seconds=setting("server.concurrency.maximum_concurrency_slot_wait_seconds"),
     )
 
 
 def lease_seconds(run: dict[str, Any]) -> float:
     """Give how long a lease lasts that nobody has renewed yet."""
-    return run["grace_period_seconds"] or settings.read("server.concurrency.initial_deployment_lease_duration")
+    return run["grace_period_seconds"] or setting("server.concurrency.initial_deployment_lease_duration")
 
 
 def scatter(seconds: float) -> float:

@@ -6,7 +6,6 @@ those as they come, and so does handlers/task_run_events.py.
 """
 
 import math
-import os
 import random
 from dataclasses import replace
 from datetime import timedelta
@@ -37,9 +36,10 @@ from handlers.rules.transition import (
     propose,
     reject,
 )
+from schemas.settings import setting
 from schemas.states import NO_DETAILS, read_time
 
-MAX_CACHE_KEY_LENGTH = int(os.environ.get("PREFECT_SERVER_TASKS_MAX_CACHE_KEY_LENGTH", 2000))
+MAX_CACHE_KEY_LENGTH = setting("server.tasks.max_cache_key_length")
 
 
 def take_from_cache(conn: Connection, transition: Transition) -> Transition:
