@@ -9,21 +9,19 @@ SELECT flow_run.state_type::text,
    FOR UPDATE;
 
 -- name: update :exec
--- Replace the fields that are among the changes.
+-- Replace the columns of a flow run that are among the changes; what must not be NULL stays as it is for a null.
 UPDATE flow_run
-   SET name = COALESCE(given.changes ->> 'name', flow_run.name),
-       flow_version = CASE WHEN given.changes ? 'flow_version' THEN given.changes ->> 'flow_version'
-                           ELSE flow_run.flow_version END,
-       parameters = COALESCE(given.changes -> 'parameters', flow_run.parameters),
-       empirical_policy = COALESCE(given.changes -> 'empirical_policy', flow_run.empirical_policy),
-       tags = COALESCE(given.changes -> 'tags', flow_run.tags),
-       infrastructure_pid = CASE WHEN given.changes ? 'infrastructure_pid' THEN given.changes ->> 'infrastructure_pid'
-                                 ELSE flow_run.infrastructure_pid END,
-       job_variables = CASE WHEN given.changes ? 'job_variables' THEN NULLIF(given.changes -> 'job_variables', 'null')
-                            ELSE flow_run.job_variables END,
-       updated = now()
-  FROM (SELECT %(changes)s::jsonb) AS given (changes)
- WHERE flow_run.id = %(id)s::uuid;
+   SET (name, flow_version, parameters, empirical_policy, tags, infrastructure_pid, job_variables, updated)
+     = (SELECT COALESCE(given.name, flow_run.name),
+               given.flow_version,
+               COALESCE(given.parameters, flow_run.parameters),
+               COALESCE(given.empirical_policy, flow_run.empirical_policy),
+               COALESCE(given.tags, flow_run.tags),
+               given.infrastructure_pid,
+               given.job_variables,
+               now()
+          FROM jsonb_populate_record(flow_run, %(changes)s::jsonb) AS given)
+ WHERE id = %(id)s::uuid;
 
 -- name: update_labels :exec
 -- Lay labels over those that a flow run has.

@@ -19,13 +19,12 @@ SELECT value
  WHERE name = %(name)s::text;
 
 -- name: update :one
--- Change what is among the changes of the variable that has the id or the name, the other being null, and give what its
--- event tells. The value null is stored as NULL.
+-- Replace the columns that are among the changes of the variable that has the id or the name, the other being null, and give
+-- what its event tells. The value null is stored as NULL.
 UPDATE variable
-   SET name = COALESCE(%(changes)s::jsonb ->> 'name', name),
-       value = CASE WHEN %(changes)s::jsonb ? 'value' THEN NULLIF(%(changes)s::jsonb -> 'value', 'null') ELSE value END,
-       tags = COALESCE(%(changes)s::jsonb -> 'tags', tags),
-       updated = now()
+   SET (name, value, tags, updated)
+     = (SELECT COALESCE(given.name, variable.name), given.value, COALESCE(given.tags, variable.tags), now()
+          FROM jsonb_populate_record(variable, %(changes)s::jsonb) AS given)
  WHERE id = %(id)s::uuid
     OR name = %(name)s::text
 RETURNING id, name, value, tags, now() AS occurred;

@@ -61,10 +61,14 @@ SELECT id,
    FOR UPDATE;
 
 -- name: update :one
--- Replace the fields that are among the changes. A pool that is paused is PAUSED; one that goes on is READY if a worker is
--- online. Gives the fields that events tell of; a status that is set, even to what it was, is a transition.
+-- Replace the columns of a pool that is locked which are among the changes. One that is paused is PAUSED; one that goes on is READY if a
+-- worker is online. Gives what events tell of; a status that is set, even to what it was, is a transition.
   WITH given AS (
-       SELECT changes,
+       SELECT changed.description,
+              changed.is_paused,
+              COALESCE(changed.base_job_template, pool.base_job_template) AS base_job_template,
+              changed.concurrency_limit,
+              changed.storage_configuration,
               CASE WHEN pool.type = 'prefect-agent' THEN NULL
                    WHEN changes -> 'is_paused' = 'true' THEN 'PAUSED'
                    WHEN changes -> 'is_paused' = 'false'
@@ -73,19 +77,15 @@ SELECT id,
               END::work_pool_status AS status
          FROM work_pool AS pool
         CROSS JOIN (SELECT %(changes)s::jsonb) AS requested (changes)
+        CROSS JOIN LATERAL jsonb_populate_record(pool, changes) AS changed
         WHERE pool.id = %(id)s::uuid
        )
 UPDATE work_pool
-   SET description = CASE WHEN given.changes ? 'description' THEN given.changes ->> 'description'
-                          ELSE work_pool.description END,
-       is_paused = CASE WHEN given.changes ? 'is_paused' THEN (given.changes ->> 'is_paused')::boolean
-                        ELSE work_pool.is_paused END,
-       base_job_template = COALESCE(given.changes -> 'base_job_template', work_pool.base_job_template),
-       concurrency_limit = CASE WHEN given.changes ? 'concurrency_limit' THEN (given.changes ->> 'concurrency_limit')::int
-                                ELSE work_pool.concurrency_limit END,
-       storage_configuration = CASE WHEN given.changes ? 'storage_configuration'
-                                    THEN NULLIF(given.changes -> 'storage_configuration', 'null')
-                                    ELSE work_pool.storage_configuration END,
+   SET description = given.description,
+       is_paused = given.is_paused,
+       base_job_template = given.base_job_template,
+       concurrency_limit = given.concurrency_limit,
+       storage_configuration = given.storage_configuration,
        status = COALESCE(given.status, work_pool.status),
        last_status_event_id = CASE WHEN given.status IS NULL THEN work_pool.last_status_event_id
                                    ELSE %(event_id)s::uuid END,

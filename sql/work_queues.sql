@@ -83,37 +83,31 @@ SELECT id, name, now() AS occurred
  ORDER BY priority, id;
 
 -- name: update :one
--- Replace the fields that are among the changes, and give those that events tell of. A queue that is paused is PAUSED; one
--- that goes on is READY if it has been polled within a minute. Any other change leaves the status alone.
+-- Replace the columns of a queue that are among the changes, and give those that events tell of. A queue that is paused is
+-- PAUSED; one that goes on is READY if it has been polled within a minute. Any other change leaves the status alone.
 UPDATE work_queue
-   SET name = CASE WHEN given.changes ? 'name' THEN given.changes ->> 'name' ELSE work_queue.name END,
-       description = CASE WHEN given.changes ? 'description' THEN given.changes ->> 'description'
-                          ELSE work_queue.description END,
-       is_paused = COALESCE((given.changes ->> 'is_paused')::boolean, work_queue.is_paused),
-       concurrency_limit = CASE WHEN given.changes ? 'concurrency_limit' THEN (given.changes ->> 'concurrency_limit')::int
-                                ELSE work_queue.concurrency_limit END,
-       priority = CASE WHEN given.changes ? 'priority' THEN (given.changes ->> 'priority')::int
-                       ELSE work_queue.priority END,
-       last_polled = CASE WHEN given.changes ? 'last_polled' THEN (given.changes ->> 'last_polled')::timestamptz
-                          ELSE work_queue.last_polled END,
-       filter = CASE WHEN given.changes ? 'filter' THEN NULLIF(given.changes -> 'filter', 'null')
-                     ELSE work_queue.filter END,
-       status = CASE WHEN given.changes -> 'is_paused' = 'true' THEN 'PAUSED'
-                     WHEN given.changes -> 'is_paused' = 'false' AND work_queue.status = 'PAUSED'
-                     THEN CASE WHEN now() - CASE WHEN given.changes ? 'last_polled'
-                                                 THEN (given.changes ->> 'last_polled')::timestamptz
-                                                 ELSE work_queue.last_polled END <= interval '60 seconds'
-                               THEN 'READY' ELSE 'NOT_READY' END
-                     ELSE work_queue.status::text END::work_queue_status,
-       updated = now()
-  FROM (SELECT %(changes)s::jsonb) AS given (changes)
- WHERE work_queue.id = %(id)s::uuid
-RETURNING work_queue.id,
-          work_queue.name,
-          work_queue.description,
-          work_queue.concurrency_limit,
-          work_queue.priority,
-          work_queue.status::text,
+   SET (name, description, is_paused, concurrency_limit, priority, last_polled, filter, status, updated)
+     = (SELECT given.name,
+               given.description,
+               COALESCE(given.is_paused, work_queue.is_paused),
+               given.concurrency_limit,
+               given.priority,
+               given.last_polled,
+               given.filter,
+               CASE WHEN requested.changes -> 'is_paused' = 'true' THEN 'PAUSED'
+                    WHEN requested.changes -> 'is_paused' = 'false' AND work_queue.status = 'PAUSED'
+                    THEN CASE WHEN now() - given.last_polled <= interval '60 seconds' THEN 'READY' ELSE 'NOT_READY' END
+                    ELSE work_queue.status::text END::work_queue_status,
+               now()
+          FROM (SELECT %(changes)s::jsonb) AS requested (changes)
+         CROSS JOIN LATERAL jsonb_populate_record(work_queue, requested.changes) AS given)
+ WHERE id = %(id)s::uuid
+RETURNING id,
+          name,
+          description,
+          concurrency_limit,
+          priority,
+          status::text,
           now() AS occurred;
 
 -- name: spread_priorities :exec
