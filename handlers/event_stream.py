@@ -1,6 +1,6 @@
 """Events as they are stored: the websocket /api/events/out, which sends what matches of the last minutes first."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 from flask import Blueprint, Response
@@ -10,12 +10,13 @@ import sql
 from handlers.follower import Follower
 from handlers.websockets import accept
 from schemas.event_history import EventFilter
+from schemas.settings import setting
 from sql.filters import sort_by
 from sql.filters.events import compose_events
 
 blueprint = Blueprint("event_stream", __name__, url_prefix="/api/events")
 
-BACKFILL = timedelta(minutes=15)
+BACKFILL = setting("server.events.maximum_websocket_backfill")
 BACKFILL_EVENTS = 5000
 
 filter_schema = EventFilter()

@@ -4,7 +4,9 @@ What arrives on all of a process's sockets goes through one queue into the datab
 BATCH_EVENTS of them, or what came within LINGER_SECONDS of the first. Clients take the answer to a ping as word that all they
 sent before it is stored, and send again what was not confirmed when a connection breaks. So pings (and closes) queue up with
 the events and are answered when what came before them is committed. While the database is away nothing is answered; when
-the queue is full no more is read, and what clients send waits in the network.
+the queue is full no more is read, and what clients send waits in the network. A ping weighs in it as an event does.
+
+No event stops those behind it: what spoils a batch is found by halving, and passed over with a line in the log.
 """
 
 import logging
@@ -12,6 +14,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from itertools import count
 from typing import Any, NamedTuple
 
 import orjson
@@ -22,10 +25,13 @@ from psycopg_pool import PoolTimeout
 
 import sql
 from handlers.errors import Invalid, invalid
-from handlers.http import find_nul, find_problems, no_content, read_body
+from handlers.http import find_problems, no_content, read_body
 from handlers.task_run_events import read_task_run, record_task_runs
+from handlers.threads import keep_running
 from handlers.websockets import Purpose, Websocket, accept, loop
+from schemas.documents import read_document
 from schemas.events import EVENT, read_fields
+from schemas.settings import setting
 from sql.database import transaction
 
 log = logging.getLogger("downbeat.events")
@@ -33,9 +39,15 @@ log = logging.getLogger("downbeat.events")
 blueprint = Blueprint("events", __name__, url_prefix="/api/events")
 
 BATCH_EVENTS, BATCH_LENGTH = 500, 8 * 1024 * 1024
-QUEUE_LENGTH = 32 * 1024 * 1024  # characters of unread events, over all sockets of the process
+MAX_LENGTH = setting("server.events.maximum_size_bytes")  # of one event
+QUEUE_LENGTH = 32 * 1024 * 1024  # characters of what waits, over all sockets of the process
+OVERHEAD = 500  # in characters, for what each thing that waits takes beside its text
 LINGER_SECONDS = 0.03
 RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 2
+TRIES = 5  # of a lone event that others stand in the way of
+
+# Classes of SQLSTATE: the database is away, full, stopping or read-only; the event does not fit; others were in the way.
+AWAY, UNFIT, IN_THE_WAY = ("08", "25", "53", "57", "58"), ("22", "23", "54"), ("23505", "40", "55", "57014")
 
 
 class Received(NamedTuple):
@@ -44,6 +56,11 @@ class Received(NamedTuple):
     websocket: Websocket
     text: str | None = None
     answer: Callable[[], None] | None = None
+
+    @property
+    def length(self) -> int:
+        """How much of the queue it takes."""
+        return OVERHEAD + len(self.text or "")
 
 
 class Told(NamedTuple):
@@ -66,14 +83,11 @@ class Recorder:
         self.thread: threading.Thread | None = None
 
     def receive(self, websocket: Websocket, text: str | None) -> None:
-        """Queue an event. A socket that fills the queue is not read until there is room again."""
+        """Queue an event."""
         if text is None:
-            log.warning("an event is rejected: it is too long")
-            return
-        self.put(Received(websocket, text))
-        if self.length > QUEUE_LENGTH:
-            websocket.pause()
-            self.paused.add(websocket)
+            reject("an event", "it is too long")
+        else:
+            self.put(Received(websocket, text))
 
     def confirm(self, websocket: Websocket, answer: Callable[[], None]) -> None:
         """Have `answer` called when everything that the socket has brought so far is stored."""
@@ -83,17 +97,21 @@ class Recorder:
             answer()
 
     def put(self, received: Received) -> None:
-        """Queue what was received and wake the thread when it has a reason to start."""
+        """Queue what was received and wake the thread when it has a reason to start.
+
+        A socket that fills the queue is not read until there is room again.
+        """
         with self.changed:
-            if self.thread is None:
-                self.thread = threading.Thread(target=self.run, name="events", daemon=True)
-                self.thread.start()
+            self.thread = keep_running(self.thread, "events", self.record_batch)
             self.queue.append(received)
             self.unstored[received.websocket] += 1
-            self.length += len(received.text or "")
+            self.length += received.length
             self.answers_due += received.answer is not None
             if received.answer or len(self.queue) in (1, BATCH_EVENTS):
                 self.changed.notify_all()
+        if self.length > QUEUE_LENGTH:
+            received.websocket.pause()
+            self.paused.add(received.websocket)
 
     def flush(self, deadline: float) -> None:
         """Wait until everything is stored, at most until the deadline."""
@@ -102,14 +120,19 @@ class Recorder:
             self.changed.notify_all()
             self.changed.wait_for(lambda: not self.queue and not self.busy, max(0, deadline - time.monotonic()))
 
-    def run(self) -> None:
-        """Store batch after batch for as long as the process lives, and answer those who wait for it."""
-        while True:
-            batch = self.take()
+    def record_batch(self) -> None:
+        """Store the next batch and answer those who wait for it; if that cannot be said of it, clients have to send it again."""
+        batch = self.take()
+        try:
             store([received.text for received in batch if received.text is not None])
             for received in batch:
                 if received.answer:
                     received.answer()
+        except BaseException:
+            for websocket in {received.websocket for received in batch}:
+                loop.call(websocket.drop)
+            raise
+        finally:
             with self.changed:
                 self.unstored -= Counter(received.websocket for received in batch)
                 self.busy = False
@@ -125,7 +148,7 @@ class Recorder:
             self.changed.wait_for(lambda: self.answers_due or self.stopping or len(self.queue) >= BATCH_EVENTS, LINGER_SECONDS)
             while self.queue and len(batch) < BATCH_EVENTS and length < BATCH_LENGTH:
                 batch.append(self.queue.popleft())
-                length += len(batch[-1].text or "")
+                length += batch[-1].length
                 self.answers_due -= batch[-1].answer is not None
             self.length -= length
             self.busy = True
@@ -138,7 +161,8 @@ class Recorder:
 
 
 recorder = Recorder()
-EVENTS_IN = Purpose(recorder.receive, recorder.confirm, recorder.flush)
+rejected = count(1)
+EVENTS_IN = Purpose(recorder.receive, recorder.confirm, recorder.flush, MAX_LENGTH)
 
 
 @blueprint.post("")
@@ -149,6 +173,8 @@ def create_events() -> Response:
         raise invalid("must be a list of events")
     for place, content in enumerate(contents):
         try:
+            if len(orjson.dumps(content)) > MAX_LENGTH:
+                raise ValidationError(f"Longer than {MAX_LENGTH} bytes.")
             batch.append(tell(read_fields(content, EVENT)))
         except ValidationError as error:
             problems[place] = error.normalized_messages()
@@ -170,30 +196,56 @@ def store(texts: list[str]) -> None:
     Halves a batch until what spoils it is alone. Tries again for as long as the database is away.
     """
     batches = [[told for text in texts if (told := read_event(text))]]
-    attempt = 0
+    failures = 0
     while batches:
         batch = batches.pop()
-        if not batch:
-            continue
         try:
             record(batch)
-            attempt = 0
+            failures = 0
         except Exception as error:
-            if is_passing(error) or (isinstance(error, errors.UniqueViolation) and not attempt):
+            if may_pass(error, len(batch), failures):
                 log.warning("events are stored later: %s", error)
-                time.sleep(min(RETRY_SECONDS * 2**attempt, MAX_RETRY_SECONDS))
-                attempt = min(attempt + 1, 10)
+                time.sleep(min(RETRY_SECONDS * 2 ** min(failures, 10), MAX_RETRY_SECONDS))
+                failures += 1
                 batches.append(batch)
             else:
-                attempt = 0
+                failures = 0
                 batches += split(batch, error)
 
 
-def is_passing(error: Exception) -> bool:
-    """Tell whether an error says something about the state of the database and not about the events."""
-    if isinstance(error, errors.Error) and (error.sqlstate or "").startswith("54"):
-        return False  # a limit of PostgreSQL that an event exceeds, such as the length of an indexed text
-    return isinstance(error, (errors.Error, PoolTimeout)) and not isinstance(error, (errors.DataError, errors.IntegrityError))
+def may_pass(error: Exception, number: int, failures: int) -> bool:
+    """Tell whether to try a batch of `number` events again as it is, after so many failures.
+
+    So it is while the database is at fault. A lone event that others stand in the way of, such as whoever holds a lock, has
+    TRIES; a larger batch is better split. Of an error that says nothing, a mistake of ours perhaps, the database tells whose
+    fault it is: the same statements without an event succeed or do not.
+    """
+    state = find_state(error)
+    is_in_the_way = state.startswith(IN_THE_WAY)
+    if not is_in_the_way and state.startswith(AWAY + UNFIT):
+        return state.startswith(AWAY)
+    return (is_in_the_way and number == 1 and failures < TRIES) or not takes_events()
+
+
+def find_state(error: Exception) -> str:
+    """Give the SQLSTATE of an error: that of a lost connection if it comes from psycopg, and '' for any other exception."""
+    if isinstance(error, errors.Error) and error.sqlstate:
+        return error.sqlstate
+    return "08000" if isinstance(error, (errors.OperationalError, errors.InterfaceError, PoolTimeout)) else ""
+
+
+def takes_events() -> bool:
+    """Tell whether the database does what storing events asks of it, by storing none."""
+    try:
+        with transaction() as conn:
+            sql.events.create.send(conn, events=[])
+            sql.task_run_events.lock_flow_runs.send(conn, flow_run_ids=[])
+            sql.task_run_events.upsert.send(conn, task_runs=[])
+            sql.task_run_events.create_states.send(conn, states=[])
+    except Exception as error:
+        log.warning("the database takes no events: %s", error)
+        return False
+    return True
 
 
 def split(batch: list[Told], error: Exception) -> list[list[Told]]:
@@ -203,10 +255,24 @@ def split(batch: list[Told], error: Exception) -> list[list[Told]]:
         return [batch[middle:], batch[:middle]]
     told = batch[0]
     if told.task_run:
-        log.warning("event %s tells of a task run that cannot be recorded: %s", told.event["id"], error)
+        reject(f"the task run that event {told.event['id']} tells of", error)
         return [[Told(told.event)]]
-    log.warning("event %s is rejected: %s", told.event["id"], error)
+    reject(f"event {told.event['id']}", error)
     return []
+
+
+def reject(what: str, reason: object, text: str = "") -> None:
+    """Say in the log what is left out, how many that makes, and why; with a traceback where the reason is none of the known."""
+    is_known = not isinstance(reason, Exception) or isinstance(reason, (ValueError, ValidationError, errors.Error))
+    log.log(
+        logging.WARNING if is_known else logging.ERROR,
+        "%s is rejected (%d so far in this process): %s%s",
+        what,
+        next(rejected),
+        reason,
+        f": {text[:200]!r}" if text else "",
+        exc_info=None if is_known else reason,
+    )
 
 
 def record(batch: list[Told]) -> None:
@@ -218,15 +284,14 @@ def record(batch: list[Told]) -> None:
 
 def read_event(text: str) -> Told | None:
     """Read a message; None, and a line in the log, for what is no event."""
+    content = None
     try:
-        content = orjson.loads(text)
-        if "\\u0000" in text and any(True for _ in find_nul(content)):
-            raise ValidationError("must not contain the NUL character")
-        event = read_fields(content, EVENT)
-    except (orjson.JSONDecodeError, ValidationError) as error:
-        log.warning("an event is rejected: %s: %.200s", error, text)
+        content = read_document(text)
+        return tell(read_fields(content, EVENT))
+    except Exception as error:  # whatever a client has thought of, it is about this event only
+        id = content.get("id") if isinstance(content, dict) else None
+        reject(f"event {id[:50]!r}" if isinstance(id, str) else "an event", error, text)
         return None
-    return tell(event)
 
 
 def tell(event: dict[str, Any]) -> Told:
@@ -234,5 +299,5 @@ def tell(event: dict[str, Any]) -> Told:
     try:
         return Told(event, read_task_run(event))
     except ValidationError as error:
-        log.warning("event %s tells of a task run that cannot be recorded: %s", event["id"], error)
+        reject(f"the task run that event {event['id']} tells of", error)
         return Told(event)

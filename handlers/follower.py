@@ -17,12 +17,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import orjson
 from marshmallow import ValidationError
 from psycopg import Connection, errors
 
-from handlers.http import find_nul
 from handlers.websockets import PROTOCOL_ERROR, SERVICE_RESTART, Purpose, Websocket, loop
+from schemas.documents import read_document
 from sql.database import connection
 
 log = logging.getLogger("downbeat.follower")
@@ -74,13 +73,11 @@ class Follower:
     def receive(self, websocket: Websocket, text: str | None) -> None:
         """Take a client's filter; closes the socket for anything else. What comes behind it is ignored."""
         try:
-            message = orjson.loads(text or "")
+            message = read_document(text or "")
             if not isinstance(message, dict) or message.get("type") != "filter":
                 raise ValidationError("a message of the type filter is expected")
-            if any(True for _ in find_nul(message)):
-                raise ValidationError("must not contain the NUL character")
             criteria = self.read_filter(message)
-        except (orjson.JSONDecodeError, ValidationError) as error:
+        except (ValueError, ValidationError) as error:  # JSONDecodeError and NotStorable are ValueErrors
             websocket.close(PROTOCOL_ERROR, f"Invalid filter: {error}"[:100])
             return
         websocket.purpose = DEAF

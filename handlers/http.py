@@ -13,14 +13,14 @@ from psycopg_pool import PoolTimeout
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter, UnicodeConverter
 
-from handlers.errors import BadRequest, Conflict, Invalid, NotFound
+from handlers.errors import BadRequest, Conflict, Invalid, NotFound, invalid
+from schemas.documents import NotStorable, read_document
 from schemas.fields import Arguments
 from schemas.settings import setting
 
 log = logging.getLogger("downbeat.http")
 
 MAX_BODY_BYTES = setting("downbeat.max_body_bytes")
-MAX_NESTING = 200  # orjson writes 254 levels, and what is stored is wrapped in a few
 RETRYABLE = (errors.OperationalError, errors.ReadOnlySqlTransaction, PoolTimeout)
 
 
@@ -74,46 +74,15 @@ def body(schema: type[Schema]) -> Callable:
 
 
 def read_body() -> Any:
-    """Read the request's JSON. Raises Invalid for malformed JSON and for NUL characters, which PostgreSQL cannot store."""
+    """Read the request's JSON. Raises Invalid for malformed JSON and for what cannot be stored."""
     raw = request.get_data(cache=False)
     try:
-        content = orjson.loads(raw) if raw else None
+        return read_document(raw) if raw else None
     except orjson.JSONDecodeError as error:
         problem = {"type": "json_invalid", "loc": ["body", error.pos], "msg": f"JSON decode error: {error.msg}", "input": {}}
         raise Invalid([problem], raw.decode(errors="replace")) from None
-    if raw.count(b"[") + raw.count(b"{") > MAX_NESTING and is_nested_too_deeply(content):
-        problem = {"type": "value_error", "loc": ["body"], "msg": f"must not be nested deeper than {MAX_NESTING}", "input": None}
-        raise Invalid([problem])
-    if b"\\u0000" in raw and (path := next(find_nul(content), None)) is not None:
-        problem = {"type": "value_error", "loc": ["body", *path], "msg": "must not contain the NUL character", "input": None}
-        raise Invalid([problem])
-    return content
-
-
-def is_nested_too_deeply(content: Any) -> bool:
-    """Tell whether a JSON value is nested deeper than orjson and PostgreSQL take it when it is stored or shown again."""
-    level = [content] if isinstance(content, (dict, list)) else []
-    for _ in range(MAX_NESTING):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
-        ]
-    return bool(level)
-
-
-def find_nul(value: Any, path: tuple = ()) -> Iterator[tuple]:
-    """Give the paths at which a JSON value has a NUL character in a string or a key."""
-    if isinstance(value, str):
-        if "\0" in value:
-            yield path
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from ([path] if "\0" in key else find_nul(item, (*path, key)))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from find_nul(item, (*path, index))
+    except NotStorable as error:
+        raise invalid(error.message, *error.path) from None
 
 
 def load(schema: Schema, content: Any, location: str = "body") -> Any:

@@ -6,6 +6,7 @@ a flow run, by task_key and dynamic_key, and the id that was stored first stands
 """
 
 import logging
+from datetime import datetime
 from typing import Any
 
 from marshmallow import ValidationError
@@ -60,7 +61,9 @@ def record_task_runs(conn: Connection, told: list[dict[str, Any]]) -> None:
     Task runs of flow runs that are gone are left out; their events remain. What a task run holds goes back when it ends, by the
     id that its client has taken it with, and not what is taken for it later, should this event come late.
     """
-    ended = {item["run"]["id"]: item["run"]["state_timestamp"] for item in told if item["state"]["type"] in TERMINAL}
+    ended: dict[str, datetime] = {}
+    for run in (item["run"] for item in told if item["state"]["type"] in TERMINAL):
+        ended[run["id"]] = max(run["state_timestamp"], ended.get(run["id"], run["state_timestamp"]))
     told = keep_recordable(conn, told)
     newest: dict[str, dict[str, Any]] = {}
     states = []
