@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: run test bench lint
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: run test bench lint lock
 
 run: .venv/runtime
 	@exec $(BIN)/python app.py serve $(ARGS)
@@ -17,13 +19,25 @@ lint: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# Files that say when the dependencies were installed, so that it is done again only when pyproject.toml has changed.
-.venv/runtime: pyproject.toml | $(BIN)/pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+# Choose the versions that the locks name, for every Python and system. What is locked stays where it fits: newer with ARGS=--upgrade.
+LOCK = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.10 --generate-hashes --no-annotate \
+	--custom-compile-command 'make lock' pyproject.toml -
+
+lock: | $(BIN)/pip
+	$(PIP) 'uv==0.13.*'
+	echo setuptools | $(LOCK) $(ARGS) --output-file requirements.lock >/dev/null
+	echo setuptools | $(LOCK) $(ARGS) --output-file requirements-test.lock --extra test --constraint requirements.lock >/dev/null
+
+# Files that say when the dependencies were installed, so that it is done again only when they have changed. Setuptools, which
+# makes the editable installation, is locked too: an environment of its own for building it would be filled from outside the lock.
+.venv/runtime: pyproject.toml requirements.lock | $(BIN)/pip
+	$(PIP) --no-deps --require-hashes --requirement requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/test: pyproject.toml | $(BIN)/pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+.venv/test: pyproject.toml requirements-test.lock | $(BIN)/pip
+	$(PIP) --no-deps --require-hashes --requirement requirements-test.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch .venv/runtime $@
 
 # Debian and Ubuntu leave pip out of venv until python3-venv is installed; the system's own pip may help out.
