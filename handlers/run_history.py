@@ -1,6 +1,7 @@
 """What charts show of flow runs and task runs: how many were in which state when, and how late flow runs are."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from flask import Blueprint, Response
 
@@ -24,17 +25,20 @@ def average_flow_run_lateness(**criteria: dict) -> Response:
 
 @blueprint.post("/flow_runs/history")
 @body(FlowRunHistory)
-def read_flow_run_history(start: datetime, end: datetime, interval: timedelta, **criteria: dict) -> Response:
+def read_flow_run_history(**arguments: Any) -> Response:
     """Count the flow runs that match by interval of their expected start and by state."""
-    chosen = compose("flow_runs", **criteria)
-    with connection() as conn:
-        return document(sql.run_history.count_flow_runs(conn, filter=chosen, start=start, end=end, interval=interval))
+    return read_history("flow_run", **arguments)
 
 
 @blueprint.post("/task_runs/history")
 @body(TaskRunHistory)
-def read_task_run_history(start: datetime, end: datetime, interval: timedelta, **criteria: dict) -> Response:
+def read_task_run_history(**arguments: Any) -> Response:
     """Count the task runs that match by interval of their expected start and by state."""
-    chosen = compose("task_runs", **criteria)
+    return read_history("task_run", **arguments)
+
+
+def read_history(run: str, start: datetime, end: datetime, interval: timedelta, **criteria: dict) -> Response:
+    """Count the runs of a kind that match by interval of their expected start and by state."""
+    chosen = compose(f"{run}s", **criteria)
     with connection() as conn:
-        return document(sql.run_history.count_task_runs(conn, filter=chosen, start=start, end=end, interval=interval))
+        return document(sql.run_history.count(conn, run=run, filter=chosen, start=start, end=end, interval=interval))

@@ -20,6 +20,7 @@ from psycopg.pq import ExecStatus, PGresult
 from psycopg.pq.abc import PGconn
 
 PARAMETER = re.compile(r"%\((?P<name>[\w.]+)\)s(?P<type>::\w+(?: precision)?(?:\[\])?)?")
+PLACEHOLDERS = ("{filter}", "{sort}", "{run}")  # of composed statements
 SHAPES = ("one", "many", "value", "json", "exec")
 
 
@@ -99,14 +100,15 @@ class Statement:
     """One statement of a .sql file. Call it to run it and wait; `send` puts it in the connection's batch instead.
 
     Shapes of the result: `one` a dict or None, `many` a list of dicts, `value` the first column of the first row or None,
-    `json` the bytes of a document or None, `exec` the number of rows touched. A statement that has `{filter}` or `{sort}`
-    in its text is composed: both are arguments, and it is planned anew for its values instead of being prepared.
+    `json` the bytes of a document or None, `exec` the number of rows touched. A statement that has `{filter}`, `{sort}` or
+    `{run}` (a kind of run: flow_run or task_run) in its text is composed: these are arguments, and it is planned anew for its
+    values instead of being prepared.
     """
 
     def __init__(self, name: str, shape: str, text: str, prose: str = ""):
         self.name, self.shape, self.text, self.prose = name, shape, text, prose
         self.prepared_name = name.encode()
-        self.composed = "{filter}" in text or "{sort}" in text
+        self.composed = any(placeholder in text for placeholder in PLACEHOLDERS)
         self.numbered = None if self.composed else number_parameters(text)
         self.columns: list[str] | None = None
 
@@ -128,14 +130,15 @@ class Statement:
         return pending
 
     def assemble(self, parameters: dict[str, Any]) -> tuple[bytes, tuple]:
-        """Put filter and sort into the text; takes them out of `parameters` and adds the filter's own parameters."""
+        """Put filter, sort and run into the text; takes them out of `parameters` and adds the filter's own parameters."""
         text = self.text
         if "{filter}" in text:
             chosen = parameters.pop("filter")
             text = text.replace("{filter}", chosen.text)
             parameters.update(chosen.parameters)
-        if "{sort}" in text:
-            text = text.replace("{sort}", parameters.pop("sort"))
+        for placeholder in PLACEHOLDERS[1:]:
+            if placeholder in text:
+                text = text.replace(placeholder, parameters.pop(placeholder[1:-1]))
         return number_parameters(text)
 
     def read(self, rows: PGresult, conn: Connection) -> Any:

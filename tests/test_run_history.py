@@ -231,8 +231,8 @@ def test_a_history_reads_no_runs_but_those_of_its_time(conn, table):
         "  FROM generate_series(1, 5000) AS number"
     )
     conn.execute(f"ANALYZE {table}")
-    statement = {"flow_run": sql.run_history.count_flow_runs, "task_run": sql.run_history.count_task_runs}[table]
-    text, order = number_parameters(statement.text.replace("{filter}", compose(f"{table}s").text))
+    composed = sql.run_history.count.text.replace("{run}", table).replace("{filter}", compose(f"{table}s").text)
+    text, order = number_parameters(composed)
     start = DAY + timedelta(days=100)  # the other tests have runs of the first day
     given = {"start": start, "end": start + timedelta(days=1), "interval": timedelta(hours=1)}
     result = conn.pgconn.exec_params(b"EXPLAIN (ANALYZE, COSTS OFF) " + text, [dump(given[name]) for name, dump in order])

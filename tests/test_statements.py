@@ -23,7 +23,8 @@ def test_a_statement_is_accepted(conn, statement: Statement):
         return
     resource = statement.name.partition(".")[0]
     for order in RESOURCES[resource].sort.values() if resource in RESOURCES else ["1"]:
-        prepare(conn, statement.text.replace("{filter}", "TRUE").replace("{sort}", order))
+        for run in ("flow_run", "task_run") if "{run}" in statement.text else ("",):
+            prepare(conn, statement.text.replace("{filter}", "TRUE").replace("{sort}", order).replace("{run}", run))
 
 
 @pytest.mark.parametrize("statement", ALL, ids=lambda statement: statement.name)

@@ -22,7 +22,7 @@ def insert(conn):
         columns = {"id": uuid7(), "task_run_id": run_id, "type": "RUNNING", "name": "Running", **columns}
         places = ", ".join(["%s"] * len(columns))
         conn.execute(f"INSERT INTO task_run_state ({', '.join(columns)}) VALUES ({places})", list(columns.values()))
-        return json.loads(sql.task_run_states.read(conn, id=columns["id"]))
+        return json.loads(sql.run_states.read(conn, run="task_run", id=columns["id"]))
 
     return write
 
