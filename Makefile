@@ -1,15 +1,16 @@
 # Needs Python 3.10 or newer and make; everything else goes into .venv. Arguments of the command: make test ARGS="-k flows"
 PYTHON ?= python3
 BIN = .venv/bin
+UI = .venv/share/downbeat/ui.zip
 
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: run test bench lint lock
 
-run: .venv/runtime
+run: .venv/runtime $(UI)
 	@exec $(BIN)/python app.py serve $(ARGS)
 
-test: .venv/test
+test: .venv/test $(UI)
 	@exec $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 bench: .venv/test
@@ -39,6 +40,10 @@ lock: | $(BIN)/pip
 	$(PIP) --no-deps --require-hashes --requirement requirements-test.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch .venv/runtime $@
+
+# The files of the web UI. The server does without them as well, so that nothing stops when they cannot be fetched.
+$(UI): handlers/domain/prefect_files.py | .venv/runtime
+	@DOWNBEAT_UI_FILES=$@ $(BIN)/python app.py ui || echo "It is tried again by the next make; the API does not need it." >&2
 
 # Debian and Ubuntu leave pip out of venv until python3-venv is installed; the system's own pip may help out.
 $(BIN)/pip:

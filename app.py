@@ -5,6 +5,7 @@ python app.py loops      what servers do by the clock beside requests, apart fro
 python app.py migrate    bring the database of DATABASE_URL up to date; adopts one that Prefect 3.8.3 made
 python app.py tune       in an adopted database: swap Prefect's indexes for ours
 python app.py handback   give the database back to Prefect: its indexes, by their names
+python app.py ui [FILE]  install the web UI, from the published package of Prefect or from the wheel of it that is named
 """
 
 import logging
@@ -19,8 +20,10 @@ import sql.database
 import sql.migrate
 from handlers import BLUEPRINTS, loops
 from handlers.csrf_token import register_checks
+from handlers.domain import prefect_files
 from handlers.http import IdConverter, TextConverter, register_errors
-from schemas.addresses import database_url, direct_url
+from handlers.web_ui import register_web_ui
+from schemas.addresses import api_path, database_url, direct_url
 from schemas.settings import check, setting
 from sql import postgres
 
@@ -33,7 +36,8 @@ def create_app() -> Flask:
     register_errors(app)
     register_checks(app)
     for blueprint in BLUEPRINTS:
-        app.register_blueprint(blueprint)
+        app.register_blueprint(blueprint, url_prefix=api_path() + blueprint.url_prefix.removeprefix("/api"))
+    register_web_ui(app)
     return app
 
 
@@ -69,7 +73,7 @@ def run_loops() -> str | None:
 def main(arguments: list[str]) -> str | None:
     """Run a command; gives what is wrong, if anything is."""
     command, rest = (arguments or [""])[0], arguments[1:]
-    if command not in ("serve", "loops", "migrate", "tune", "handback"):
+    if command not in ("serve", "loops", "migrate", "tune", "handback", "ui"):
         return __doc__
     check()
     sql.database.prepares_statements = setting("database.prepare")
@@ -78,6 +82,8 @@ def main(arguments: list[str]) -> str | None:
             return serve(rest)
         if command == "loops":
             return run_loops()
+        if command == "ui":
+            return prefect_files.install(*rest[:1])
         url = direct_url() or postgres.start(setting("downbeat.home"))
         return getattr(sql.migrate, command)(url)
     except (RuntimeError, sql.migrate.Refused) as error:

@@ -52,9 +52,14 @@ def register_checks(app: Flask) -> None:
 
 
 def check_authorization(credentials: bytes) -> Response | None:
-    """Refuse a request without the right credentials (401), but for probes and for websockets, which bring theirs in a frame."""
+    """Refuse a request without the right credentials (401).
+
+    Not for probes, for files of the web interface, which asks for credentials itself, and for websockets, which bring theirs
+    in a frame.
+    """
     rule = request.url_rule
-    if rule is not None and (rule.websocket or (rule.endpoint in OPEN and request.method == "GET")):
+    is_open = rule is not None and (rule.websocket or (rule.endpoint in OPEN and request.method == "GET"))
+    if is_open or request.blueprint == "web_ui":
         return None
     given = request.headers.get("Authorization", "").encode("utf-8", "replace")
     if hmac.compare_digest(given, credentials):

@@ -1,4 +1,4 @@
-"""Where the server listens and where its PostgreSQL is, as the settings say."""
+"""Where the server listens, below which paths it serves what, and where its PostgreSQL is, as the settings say."""
 
 import re
 from typing import Any
@@ -26,6 +26,16 @@ def bind() -> str:
     """Give the address to listen on: DOWNBEAT_BIND, else Prefect's host and port."""
     host, port = setting("server.api.host"), setting("server.api.port")
     return setting("downbeat.bind") or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+
+def api_path() -> str:
+    """Give the path below which the API is, "" for the root."""
+    return f"/{(setting('server.api.base_path') or '/api').strip('/')}".rstrip("/")
+
+
+def ui_path() -> str:
+    """Give the path below which the web interface is, "" for the root: that of v1, though v2's may be set instead."""
+    return f"/{setting('server.ui.serve_base').strip('/')}".removesuffix("/v2").rstrip("/")
 
 
 def database_url() -> str | None:

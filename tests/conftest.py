@@ -6,6 +6,7 @@ application on a copy that a module's tests share.
 """
 
 import os
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ for name in [name for name in os.environ if name.upper().startswith("PREFECT_")]
     del os.environ[name]
 home = tempfile.TemporaryDirectory(prefix="prefect-home-")
 os.environ["PREFECT_HOME"] = home.name
+# Nor what happens to be installed.
+INSTALLED_UI_FILES = os.environ.get("DOWNBEAT_UI_FILES") or os.path.join(sys.prefix, "share", "downbeat", "ui.zip")
+os.environ["DOWNBEAT_UI_FILES"] = os.path.join(home.name, "ui.zip")
 
 import sql  # noqa: E402
 from sql import database as db  # noqa: E402

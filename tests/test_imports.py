@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "handlers": ("handlers", "schemas", "sql"),
     "handlers.errors": (),
     "handlers.rules": ("handlers.rules", "handlers.errors", "schemas", "sql"),
+    "handlers.domain": ("handlers.domain", "handlers.errors", "schemas", "sql"),
     "handlers.loops": ("handlers.loops", "handlers.rules", "handlers.errors", "schemas", "sql"),
     "schemas": ("schemas",),
     "sql": ("sql",),

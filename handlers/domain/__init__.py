@@ -1,0 +1,1 @@
+"""What several resources do to one thing."""
