@@ -141,10 +141,11 @@ def body_strategy(view) -> st.SearchStrategy:
 
 
 def operations() -> list:
-    """Give every operation as (rule, method, view), websockets left out."""
+    """Give every operation of the API as (rule, method, view), websockets left out."""
     app = create_app()
-    found = [(rule, method) for rule in app.url_map.iter_rules() for method in rule.methods - {"HEAD", "OPTIONS"}]
-    found = sorted((pair for pair in found if not pair[0].websocket), key=lambda pair: (pair[0].rule, pair[1]))
+    rules = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/") and not rule.websocket]
+    found = [(rule, method) for rule in rules for method in rule.methods - {"HEAD", "OPTIONS"}]
+    found.sort(key=lambda pair: (pair[0].rule, pair[1]))
     return [pytest.param(rule, method, app.view_functions[rule.endpoint], id=f"{method} {rule}") for rule, method in found]
 
 

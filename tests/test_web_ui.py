@@ -9,7 +9,7 @@ from zipfile import ZipFile
 import pytest
 
 from app import create_app, main
-from handlers.domain.prefect_files import PLACEHOLDER
+from handlers.domain.prefect_files import PACKAGE, PLACEHOLDER, SHA256
 from tests.downbeat_server import ROOT
 
 BASE = PLACEHOLDER.decode()
@@ -94,6 +94,11 @@ def test_a_file_that_is_no_package_is_refused_and_what_was_installed_stays(insta
     assert main(["ui", str(other)])
     assert installed.read_bytes() == before
     assert [path.name for path in installed.parent.iterdir()] == [installed.name]
+
+
+def test_the_package_is_the_one_that_the_tests_run_against():
+    locked = (ROOT / "requirements-test.lock").read_text(encoding="utf-8")
+    assert f"{PACKAGE} \\\n    --hash=sha256:{SHA256}" in locked
 
 
 def test_a_package_that_cannot_be_fetched_is_told_of_in_a_sentence(tmp_path, monkeypatch):
