@@ -5,7 +5,7 @@ UI = .venv/share/downbeat/ui.zip
 
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test bench lint lock
+.PHONY: run test bench lint lines lock
 
 run: .venv/runtime $(UI)
 	@exec $(BIN)/python app.py serve $(ARGS)
@@ -15,6 +15,9 @@ test: .venv/test $(UI)
 
 bench: .venv/test
 	@exec $(BIN)/python -m tests.bench $(ARGS)
+
+lines: .venv/test
+	@$(BIN)/python -m tests.lines
 
 lint: .venv/test
 	$(BIN)/ruff check .

@@ -6,6 +6,8 @@ python app.py migrate    bring the database of DATABASE_URL up to date; adopts o
 python app.py tune       in an adopted database: swap Prefect's indexes for ours
 python app.py handback   give the database back to Prefect: its indexes, by their names
 python app.py ui [FILE]  install the web UI, from the published package of Prefect or from the wheel of it that is named
+python app.py explain 'POST /api/flow_runs/filter' '{"limit": 5}' [--analyze]
+                         show the statements that a request runs, with their plans on the rows at hand; all it does is undone
 """
 
 import logging
@@ -26,6 +28,7 @@ from handlers.web_ui import register_web_ui
 from schemas.addresses import api_path, database_url, direct_url
 from schemas.settings import check, setting
 from sql import postgres
+from sql.explain import explaining
 
 
 def create_app() -> Flask:
@@ -58,7 +61,7 @@ def serve(arguments: list[str]) -> None:
     WSGIApplication("%(prog)s [OPTIONS]").run()
 
 
-def run_loops() -> str | None:
+def run_loops(arguments: list[str]) -> str | None:
     """Run the loops in this process until it is told to stop; gives what is wrong if all are switched off."""
     if not loops.enabled():
         return "All loops are switched off."
@@ -70,22 +73,41 @@ def run_loops() -> str | None:
     return None
 
 
+def explain(arguments: list[str]) -> str | None:
+    """Show what a request does; gives what is wrong with the arguments. The database is the one at hand, which may be in use."""
+    request = [argument for argument in arguments if argument != "--analyze"]
+    method, _, path = (request or [""])[0].partition(" ")
+    if not path or len(request) > 2:
+        return "What request? python app.py explain 'POST /api/flow_runs/filter' '{\"limit\": 5}' [--analyze]"
+    user, _, password = (setting("server.api.auth_string") or "").partition(":")
+    client = create_app().test_client()
+    with explaining(direct_url() or postgres.find(setting("downbeat.home")), "--analyze" in arguments) as statements:
+        body = {"data": request[1], "content_type": "application/json"} if len(request) == 2 else {}
+        answer = client.open(path, method=method, auth=(user, password), **body)
+    print(*statements, f"-- {answer.status}, {len(answer.data)} bytes, {len(statements)} statements", sep="\n\n")
+    return None if answer.status_code < 400 else answer.text
+
+
+COMMANDS = {
+    "serve": serve,
+    "loops": run_loops,
+    "migrate": lambda _: sql.migrate.migrate(direct_url() or postgres.start(setting("downbeat.home"))),
+    "tune": lambda _: sql.migrate.tune(direct_url() or postgres.start(setting("downbeat.home"))),
+    "handback": lambda _: sql.migrate.handback(direct_url() or postgres.start(setting("downbeat.home"))),
+    "ui": lambda arguments: prefect_files.install(*arguments[:1]),
+    "explain": explain,
+}
+
+
 def main(arguments: list[str]) -> str | None:
     """Run a command; gives what is wrong, if anything is."""
-    command, rest = (arguments or [""])[0], arguments[1:]
-    if command not in ("serve", "loops", "migrate", "tune", "handback", "ui"):
+    run = COMMANDS.get((arguments or [""])[0])
+    if run is None:
         return __doc__
     check()
     sql.database.prepares_statements = setting("database.prepare")
     try:
-        if command == "serve":
-            return serve(rest)
-        if command == "loops":
-            return run_loops()
-        if command == "ui":
-            return prefect_files.install(*rest[:1])
-        url = direct_url() or postgres.start(setting("downbeat.home"))
-        return getattr(sql.migrate, command)(url)
+        return run(arguments[1:])
     except (RuntimeError, sql.migrate.Refused) as error:
         return str(error)
 

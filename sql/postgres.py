@@ -46,6 +46,13 @@ def start(data_directory: Path | None = None, settings: dict[str, str] | None = 
     return url(home)
 
 
+def find(data_directory: Path | None = None) -> str:
+    """Give the URL of the PostgreSQL that runs on a folder; starts one for this process where none does. Errors as start."""
+    address = url(home_folder(data_directory))
+    command = [str(binaries() / "pg_isready"), "--quiet", "--dbname", address]
+    return address if subprocess.run(command).returncode == 0 else start(data_directory)
+
+
 def begin(data_directory: Path | None = None, settings: dict[str, str] | None = None) -> None:
     """Do what start does but do not wait, so that other preparations run meanwhile; start is to be called later."""
     home = home_folder(data_directory)
