@@ -31,6 +31,7 @@ from psycopg import OperationalError
 import sql.database
 from handlers import loops
 from handlers.websockets import loop
+from handlers.worker import raise_file_limit
 from schemas.addresses import bind as address
 from schemas.addresses import database_url, direct_url
 from schemas.settings import check, setting
@@ -50,6 +51,8 @@ keepalive = 75
 graceful_timeout = setting("downbeat.stop_seconds")
 timeout = 60
 control_socket_disable = True
+limit_request_line = 8190
+forwarder_headers = ""  # or a header SCRIPT_NAME from loopback would change what is asked for
 
 M_ARENA_MAX = -8  # of malloc.h
 stopping = threading.Event()
@@ -57,6 +60,7 @@ stopping = threading.Event()
 
 def on_starting(server):
     """Bring the database up to date. The start ends here if there is none, or one that is not for us."""
+    raise_file_limit()
     url = direct_url()
     if not url:
         sys.exit("DATABASE_URL is not set. `python app.py serve` runs a PostgreSQL of its own.")
@@ -91,19 +95,15 @@ def post_worker_init(worker):
     """Start the loops. Stop them and close websockets when the worker is told to stop, while requests in flight are finished."""
     worker.loops = loops.start(database_url(), stopping)
 
-    def terminate(signal_number, frame):
-        # A process group's SIGTERM comes twice, once from the master; a second one within stopping.set() would wait for itself.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    def stop():
         stopping.set()
         threading.Thread(target=loop.stop, args=(graceful_timeout * 0.8,)).start()
-        worker.handle_exit(signal_number, frame)
 
-    signal.signal(signal.SIGTERM, terminate)
+    worker.on_stop = stop
 
 
 def worker_exit(server, worker):
     """Wait until what came on websockets is stored and the loops have ended, then give the worker's connections back."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as in terminate
     stopping.set()
     loop.stop(graceful_timeout * 0.4)
     if getattr(worker, "loops", None):

@@ -158,6 +158,11 @@ def answer_data(error: errors.Error) -> Response:
 def answer_unavailable(error: Exception) -> Response:
     """Answer 503, which the Prefect client repeats by itself: the database is away, busy, or has chosen a victim."""
     log.warning("%s %s: %s", request.method, request.path, error)
+    return unavailable()
+
+
+def unavailable() -> Response:
+    """Answer 503, to be asked again in a second."""
     response = answer({"exception_message": "Service Unavailable"}, 503)
     response.headers["Retry-After"] = "1"
     return response

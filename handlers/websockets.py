@@ -1,7 +1,7 @@
 """Open websockets: one thread per process drives all of them.
 
-A request that asks for a websocket is answered by `accept`, which takes the connection away from gunicorn, so that an open
-socket holds no thread of its pool. What a socket is for is told by its Purpose, whose functions are called in the loop's
+A request that asks for a websocket is answered by `accept`, which takes the connection away from the worker, so that an open
+socket holds no thread of it. What a socket is for is told by its Purpose, whose functions are called in the loop's
 thread and must not block. (flask-sock holds two threads for each socket, keeps what it has read without a bound, and answers
 a ping before what came ahead of it was looked at; what that costs is in gunicorn.conf.py.)
 
@@ -11,7 +11,6 @@ permessage-deflate is declined: frames are small, and it takes about 300 kB of m
 import contextlib
 import hmac
 import logging
-import os
 import selectors
 import socket
 import threading
@@ -22,18 +21,21 @@ from dataclasses import dataclass
 
 import orjson
 from flask import Response, request
+from werkzeug.exceptions import Forbidden
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import Connection, ConnectionState
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Message, Ping, TextMessage
 from wsproto.utilities import ProtocolError
 
 from handlers.errors import BadRequest
+from handlers.http import unavailable
 from schemas.settings import setting
 
 log = logging.getLogger("downbeat.websockets")
 
 READ_BYTES = 65536
 MAX_UNSENT_BYTES = 8 * 1024 * 1024
+MAX_AUTH_LENGTH = 4096
 PATIENCE_SECONDS = 10  # for a client's auth message, and for its answer to a close
 PROTOCOL_ERROR, POLICY_VIOLATION, SERVICE_RESTART = 1002, 1008, 1012
 
@@ -62,13 +64,16 @@ class Purpose:
 class Websocket:
     """An open websocket. Its methods belong to the loop's thread; elsewhere use `loop.call(websocket.send, text)`."""
 
-    def __init__(self, connection: socket.socket, purpose: Purpose, authenticated: bool):
+    def __init__(self, connection: socket.socket, purpose: Purpose, authenticated: bool, received: bytes, unsent: bytes):
+        """Take what has come behind the handshake, and what is to leave first."""
         self.connection, self.purpose, self.authenticated = connection, purpose, authenticated
-        self.protocol = Connection(ConnectionType.SERVER)
+        self.protocol = Connection(ConnectionType.SERVER, trailing_data=received)
         self.parts: list[str] = []
         self.length = 0
-        self.unsent = bytearray()
+        self.unsent = bytearray(unsent)
         self.reading = True
+        self.ping: Ping | None = None
+        self.pong_is_due = False
 
     @property
     def interest(self) -> int:
@@ -120,8 +125,12 @@ class Websocket:
         if not received:
             self.drop()
             return
+        self.protocol.receive_data(received)
+        self.take_in()
+
+    def take_in(self) -> None:
+        """Act on what has arrived."""
         try:
-            self.protocol.receive_data(received)
             for event in self.protocol.events():
                 self.handle(event)
         except ProtocolError as error:
@@ -134,15 +143,34 @@ class Websocket:
         elif isinstance(event, CloseConnection) and self.protocol.state is not ConnectionState.REMOTE_CLOSING:
             self.transmit(event)  # either it answers our close, or it says what is wrong with what came
             self.drop()
-        elif isinstance(event, (Ping, CloseConnection)):
+        elif isinstance(event, CloseConnection):
             answer = event.response()
             self.purpose.confirm(self, lambda: loop.call(self.transmit, answer))
+        elif isinstance(event, Ping):
+            self.ping = event
+            if not self.pong_is_due:
+                self.confirm_ping()
+
+    def confirm_ping(self) -> None:
+        """Have the last ping answered. While an answer is due, others only replace it: one answers all (RFC 6455, 5.5.3)."""
+        answer, self.ping = self.ping.response(), None
+        self.pong_is_due = True
+        self.purpose.confirm(self, lambda: loop.call(self.send_pong, answer))
+
+    def send_pong(self, answer: Event) -> None:
+        """Answer a ping, then the last of those that came meanwhile."""
+        self.transmit(answer)
+        self.pong_is_due = False
+        if self.ping and self in loop.websockets:
+            self.confirm_ping()
 
     def collect(self, event: TextMessage | BytesMessage) -> None:
         """Put the parts of a message together and pass on what is whole."""
         self.length += len(event.data)
-        if fits := self.length <= self.purpose.max_length:
+        if fits := self.length <= (self.purpose.max_length if self.authenticated else MAX_AUTH_LENGTH):
             self.parts.append(event.data if isinstance(event, TextMessage) else event.data.decode(errors="replace"))
+        elif not self.authenticated:
+            self.authenticate(None)
         if event.message_finished:
             text = "".join(self.parts) if fits else None
             self.parts, self.length = [], 0
@@ -176,6 +204,12 @@ class Websocket:
         self.reading = True
         loop.watch(self)
 
+    def expire(self) -> None:
+        """Hang up on a client that has not sent its auth message in time, or does not answer a close."""
+        if not self.authenticated:
+            self.transmit(CloseConnection(POLICY_VIOLATION, "Expected an auth message"))
+        self.drop()
+
     def drop(self) -> None:
         """Hang up and forget the socket."""
         if self in loop.websockets:
@@ -194,6 +228,7 @@ class Loop:
         self.starting = threading.Lock()
         self.thread: threading.Thread | None = None
         self.stopping = False
+        self.max_websockets = 0  # the worker sets it
 
     def add(self, websocket: Websocket) -> None:
         """Take over a websocket; starts the thread when there is none."""
@@ -212,9 +247,10 @@ class Loop:
         """Begin to watch a websocket."""
         self.websockets.add(websocket)
         self.purposes.add(websocket.purpose)
-        self.watch(websocket)
         if not websocket.authenticated:
             self.limit(websocket)
+        websocket.write()
+        websocket.take_in()
         if self.stopping:
             websocket.close(SERVICE_RESTART, "restarting")
 
@@ -250,11 +286,20 @@ class Loop:
     def run(self) -> None:
         """Wait and act until the process has stopped all websockets."""
         while not (self.stopping and not self.websockets and not self.calls):
-            for key, events in self.selector.select(1 if self.deadlines else None):
-                self.protect(key.data, self.act, key.data, events)
-            now = time.monotonic()
-            for websocket in [late for late, deadline in self.deadlines.items() if deadline < now]:
-                websocket.drop()
+            try:
+                self.wait_and_act()
+            except Exception:
+                log.exception("websockets go on after an error")
+                time.sleep(0.1)
+
+    def wait_and_act(self) -> None:
+        """Serve the websockets that are ready, and end those whose time is up."""
+        for key, events in self.selector.select(1 if self.deadlines else None):
+            self.protect(key.data, self.act, key.data, events)
+        now = time.monotonic()
+        for websocket in [late for late, deadline in self.deadlines.items() if deadline < now]:
+            del self.deadlines[websocket]
+            self.protect(websocket, websocket.expire)
 
     def protect(self, websocket: Websocket | None, function: Callable, *arguments) -> None:
         """Call a function; an error costs the websocket that it is about, and no other."""
@@ -263,12 +308,14 @@ class Loop:
         except Exception:
             log.exception("an error on a websocket")
             if websocket:
-                websocket.drop()
+                with contextlib.suppress(OSError):
+                    websocket.drop()
 
     def act(self, websocket: Websocket | None, events: int) -> None:
         """Serve a websocket that is ready, or, for None, make the calls that other threads asked for."""
         if websocket is None:
-            self.alarm.recv(4096)
+            with contextlib.suppress(BlockingIOError):
+                self.alarm.recv(4096)
             while self.calls:
                 function, arguments = self.calls.popleft()
                 self.protect(None, function, *arguments)
@@ -317,14 +364,19 @@ def is_authentic(token: object) -> bool:
 
 
 class TakenOver(Response):
-    """An answer that gunicorn does not send, because the connection is no longer its own."""
+    """An answer that the worker does not send, because the connection is no longer its own."""
 
     def __call__(self, environ, start_response):
-        raise StopIteration
+        return []
 
 
 def accept(purpose: Purpose) -> Response:
-    """Answer the present request by opening its websocket. Raises BadRequest for a faulty or unauthorised handshake."""
+    """Answer the present request by opening its websocket, with 503 if there are too many.
+
+    Raises BadRequest for a faulty handshake, Forbidden (403, as Prefect) for one that can bring no token though one is needed.
+    """
+    if len(loop.websockets) >= loop.max_websockets:
+        return unavailable()
     handshake = WSConnection(ConnectionType.SERVER)
     headers = [(name.encode(), value.encode()) for name, value in request.headers.items()]
     try:
@@ -332,29 +384,23 @@ def accept(purpose: Purpose) -> Response:
         asked = next(handshake.events())
         speaks_prefect = "prefect" in asked.subprotocols
         if not speaks_prefect and auth_string():
-            raise BadRequest("The websocket needs the sub-protocol prefect")
+            raise Forbidden("The websocket needs the sub-protocol prefect")
         answer = handshake.send(AcceptConnection(subprotocol="prefect" if speaks_prefect else None))
     except ProtocolError as error:
         raise BadRequest(str(error)) from None
-    connection = take_over(request.environ)
-    connection.sendall(answer)
-    connection.setblocking(False)
-    loop.add(Websocket(connection, purpose, authenticated=not speaks_prefect))
+    take_over = request.environ.get("downbeat.take_over")
+    if take_over is None:
+        raise BadRequest("Websockets need the worker that gunicorn.conf.py names")
+    connection, received = take_over()
+    keep_alive(connection)
+    loop.add(Websocket(connection, purpose, authenticated=not speaks_prefect, received=received, unsent=answer))
     return TakenOver()
 
 
-def take_over(environ: dict) -> socket.socket:
-    """Take the request's connection away from gunicorn, which is left with a dead one to close.
-
-    gunicorn would otherwise shut the connection down, and for up to two seconds hold up its main thread over it.
-    """
-    given = environ.get("gunicorn.socket")
-    if type(given) is not socket.socket:
-        raise BadRequest("Websockets need gunicorn, with TLS, if any, ended before it")
-    connection = given.dup()
+def keep_alive(connection: socket.socket) -> None:
+    """Have the system notice within some minutes that a client is gone without a word."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    dead, other_end = socket.socketpair()
-    with dead, other_end:
-        os.dup2(dead.fileno(), given.fileno())
-    return connection
+    if connection.family != socket.AF_UNIX and hasattr(socket, "TCP_KEEPIDLE"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -121,6 +121,7 @@ TABLE = (
     Setting("downbeat.loops", True, flag),
     Setting("downbeat.stop_seconds", 10, integer),
     Setting("downbeat.max_body_bytes", 64 * 1024 * 1024, integer),
+    Setting("downbeat.max_connections", 8192, integer),
     Setting("downbeat.ui_files", None, text),
     Setting("web.concurrency", None, integer),
     Setting("server.encryption_key", None, secret, "ORION_ENCRYPTION_KEY"),
