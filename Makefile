@@ -5,9 +5,11 @@ UI = .venv/share/downbeat/ui.zip
 
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test bench lint lines lock
+.PHONY: run install test bench lint lines lock
 
-run: .venv/runtime $(UI)
+install: .venv/runtime $(UI)
+
+run: install
 	@exec $(BIN)/python app.py serve $(ARGS)
 
 test: .venv/test $(UI)
