@@ -134,7 +134,7 @@ def paginate_deployments(**arguments: Any) -> Response:
 def read_scheduled_flow_runs(deployment_ids: list[str], **arguments: Any) -> Response:
     """List the runs of deployments that are due, for a process that serves them, and note that it polls."""
     with transaction() as conn:
-        runs = sql.deployments.scheduled_runs.send(conn, deployment_ids=deployment_ids, **arguments)
+        runs = sql.polls.of_deployments.send(conn, deployment_ids=deployment_ids, **arguments)
         record_events(conn, "ready", sql.deployments.mark_ready(conn, ids=deployment_ids))
     return document(runs.result())
 

@@ -117,7 +117,7 @@ def read_concurrency_status(name: str, page: int, limit: int, **arguments: int) 
 def poll_work_pool(name: str, work_queue_names: list[str] | None, **arguments: Any) -> Response:
     """List the runs of a pool that are due, and note that its queues were polled."""
     with connection() as conn:
-        found = sql.work_pools.poll(conn, name=name, queues=work_queue_names or None, **arguments)
+        found = sql.polls.of_work_pool(conn, name=name, queues=work_queue_names or None, **arguments)
         if not found["has_pool"]:
             raise NotFound(f"Work pool {name!r}")
         if found["missing_queue"] is not None:

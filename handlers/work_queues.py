@@ -72,12 +72,10 @@ def read_work_queue(id: str) -> Response:
 def poll_work_queue(id: str, **arguments: Any) -> Response:
     """List the runs of a queue that are due, and note that it was polled unless a browser asks."""
     with connection() as conn:
-        queue = sql.agent_queues.poll(conn, id=id)
+        queue = sql.polls.read_work_queue(conn, id=id)
         if queue is None:
             raise NotFound(f"Work queue {id}")
-        runs = (
-            b"[]" if queue["is_paused"] else sql.agent_queues.due_runs(conn, id=id, free_slots=queue["free_slots"], **arguments)
-        )
+        runs = b"[]" if queue["is_paused"] else sql.polls.of_work_queue(conn, id=id, free_slots=queue["free_slots"], **arguments)
         if request.headers.get("X-Prefect-UI", "").lower() not in ("true", "1", "yes", "on", "t", "y"):
             note_poll(conn, [id], queue["has_unready"])
     return document(runs)

@@ -252,27 +252,6 @@ SELECT true
   FROM block_document
  WHERE id = %(id)s::uuid;
 
--- name: scheduled_runs :json
--- The first runs of deployments that are due by a time, or by any without one; of each deployment no more than it has free slots,
--- unless it is to cancel those that get none.
-SELECT COALESCE(json_agg(row_to_json(flow_run) ORDER BY due.next_scheduled_start_time, due.id), '[]')::text
-  FROM (SELECT run.id, run.next_scheduled_start_time
-          FROM (SELECT DISTINCT unnest(%(deployment_ids)s::uuid[])) AS wanted (id)
-               LEFT JOIN downbeat.deployment_limit AS bound
-                      ON bound.deployment_id = wanted.id
-                     AND (bound.collision_strategy <> 'CANCEL_NEW' OR bound."limit" = 0)
-         CROSS JOIN LATERAL (
-               SELECT flow_run.id, flow_run.next_scheduled_start_time
-                 FROM flow_run
-                WHERE flow_run.deployment_id = wanted.id
-                  AND flow_run.state_type = 'SCHEDULED'
-                  AND flow_run.next_scheduled_start_time <= COALESCE(%(scheduled_before)s::timestamptz, 'infinity')
-                ORDER BY flow_run.next_scheduled_start_time, flow_run.id
-                LIMIT LEAST(%(limit)s::bigint, CASE WHEN bound.free_slots < 0 THEN 0 ELSE bound.free_slots END::bigint)) AS run
-         ORDER BY run.next_scheduled_start_time, run.id
-         LIMIT %(limit)s::int) AS due
-       JOIN downbeat.flow_run ON flow_run.id = due.id;
-
 -- name: mark_ready :many
 -- Note that deployments are polled, and give what the events of those tell that were not ready. It is no change of them.
   WITH polled AS (

@@ -123,9 +123,9 @@ def test_a_poll_does_not_read_runs_that_are_over_or_of_other_queues(conn):
     )
     conn.execute("ANALYZE flow_run")
     arguments = {"name": pool["name"], "queues": ["default"], "scheduled_before": None, "scheduled_after": None, "limit": 200}
-    found = sql.work_pools.poll(conn, **arguments)
+    found = sql.polls.of_work_pool(conn, **arguments)
     assert found["runs"].count('"work_pool_id"') == 10
-    text, order = sql.work_pools.poll.numbered
+    text, order = sql.polls.of_work_pool.numbered
     conn.execute(b"PREPARE poll AS " + text)
     given = ", ".join("%s" for _ in order)
     values = [arguments[name] for name, _ in order]
