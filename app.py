@@ -21,7 +21,7 @@ from flask import Flask
 import sql.database
 import sql.migrate
 from handlers import BLUEPRINTS, loops
-from handlers.csrf_token import register_checks
+from handlers.access import register_checks
 from handlers.domain import prefect_files
 from handlers.http import IdConverter, TextConverter, register_errors
 from handlers.web_ui import register_web_ui

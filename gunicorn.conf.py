@@ -30,6 +30,7 @@ from psycopg import OperationalError
 
 import sql.database
 from handlers import loops
+from handlers.access import find_danger, find_doubts
 from handlers.websockets import loop
 from handlers.worker import raise_file_limit
 from schemas.addresses import bind as address
@@ -60,6 +61,10 @@ stopping = threading.Event()
 
 def on_starting(server):
     """Bring the database up to date. The start ends here if there is none, or one that is not for us."""
+    if danger := find_danger(server.cfg.address):
+        sys.exit(danger)
+    if doubts := find_doubts():
+        server.log.warning(doubts)
     raise_file_limit()
     url = direct_url()
     if not url:
@@ -71,7 +76,9 @@ def on_starting(server):
 
 
 def when_ready(server):
-    """Start PostgreSQL's supervisor again should it be lost; without an embedded PostgreSQL there is none."""
+    """See where it listens in fact; start PostgreSQL's supervisor again should it be lost, if PostgreSQL is our own."""
+    if danger := find_danger([listener.sock.getsockname() for listener in server.LISTENERS]):
+        sys.exit(danger)
     replace_lost_supervisors()
 
 

@@ -105,7 +105,6 @@ def send(archive: Path, name: str, is_immutable: bool) -> Response:
     """Answer with a file, or with 304 to who has it already."""
     base = ui_path() + "/v2" * name.startswith(V2)
     response = Response(content_type=CONTENT_TYPES.get(name.rpartition(".")[2], "application/octet-stream"))
-    response.headers["X-Content-Type-Options"] = "nosniff"
     response.vary.add("Accept-Encoding")
     if is_immutable:
         response.headers["Cache-Control"] = f"public, max-age={ONE_YEAR_SECONDS}, immutable"

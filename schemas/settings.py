@@ -280,19 +280,25 @@ HIDDEN = ("server.encryption_key",)  # Prefect's documents do not have it
 
 
 def setting(path: str) -> Any:
-    """Give a setting by its path: a bool, int, float, timedelta, str, list or dict, or None where it has no default.
+    """Give a setting by its path: a bool, int, float, timedelta, str, list or dict, or None where it has no default."""
+    value = given(path)
+    return SETTINGS[path].default if value is None else value
+
+
+def given(path: str) -> Any:
+    """Give what somebody has set, or None if nobody has.
 
     Ends the process with a sentence that names the setting where its text does not fit; `check` finds that at the start.
     """
-    _, default, kind, _ = each = SETTINGS[path]
+    each = SETTINGS[path]
     value, place = find(path, each.variables)
     if place is None:
-        return default
+        return None
     try:
-        return kind(value)
+        return each.kind(value)
     except (KeyError, TypeError, ValueError, OverflowError):
-        said = "what it is" if kind is secret else repr(value)
-        raise SystemExit(f"{place} is {said}, but {WANTED[kind]} is wanted.") from None
+        said = "what it is" if each.kind is secret else repr(value)
+        raise SystemExit(f"{place} is {said}, but {WANTED[each.kind]} is wanted.") from None
 
 
 def check() -> None:

@@ -5,7 +5,9 @@ rolled back; `database` is a copy of the template for tests that commit, crash o
 application on a copy that a module's tests share.
 """
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 import uuid
@@ -18,11 +20,11 @@ from psycopg.conninfo import make_conninfo
 # Before settings are read: nobody's own are to disturb.
 for name in [name for name in os.environ if name.upper().startswith("PREFECT_")]:
     del os.environ[name]
-home = tempfile.TemporaryDirectory(prefix="prefect-home-")
-os.environ["PREFECT_HOME"] = home.name
+os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-home-")
+atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
 # Nor what happens to be installed.
 INSTALLED_UI_FILES = os.environ.get("DOWNBEAT_UI_FILES") or os.path.join(sys.prefix, "share", "downbeat", "ui.zip")
-os.environ["DOWNBEAT_UI_FILES"] = os.path.join(home.name, "ui.zip")
+os.environ["DOWNBEAT_UI_FILES"] = os.path.join(os.environ["PREFECT_HOME"], "ui.zip")
 
 import sql  # noqa: E402
 from sql import database as db  # noqa: E402

@@ -59,7 +59,7 @@ def test_is_not_ready_without_its_database(cluster, monkeypatch):
     ("method", "path", "status", "detail"),
     [
         ("GET", "/api/nothing", 404, "Not Found"),
-        ("GET", "/nothing", 404, "Not Found"),
+        ("GET", "/nothing", 404, "Page not found"),
         ("GET", "/api/flow_runs/not-a-uuid", 404, "Not Found"),
         ("DELETE", "/api/health", 405, "Method Not Allowed"),
     ],

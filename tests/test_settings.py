@@ -340,7 +340,11 @@ def test_the_readme_lists_the_variables_that_have_an_effect():
     files = (ROOT / "app.py", ROOT / "gunicorn.conf.py", *ROOT.glob("handlers/**/*.py"), *ROOT.glob("schemas/**/*.py"))
     text = "".join(path.read_text() for path in files)
     # What the README tells of without a row: the parts of Prefect's address of the database, and the loops.
-    effective = [path for path in re.findall(r'\bsetting\("([\w.]+)"\)', text) if not path.startswith("server.services.")]
+    effective = [
+        path
+        for path in re.findall(r"""\b(?:setting|given)\(["']([\w.]+)["']\)""", text)
+        if not path.startswith("server.services.")
+    ]
     rows = re.findall(r"^\| (`[\w`, ]+`) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
     listed = {name for row in rows for name in re.findall(r"\w+", row)}
     assert listed == {name for path in effective for name in SETTINGS[path].variables if name in listed}
