@@ -4,9 +4,7 @@ A client sends one filter, gets the older rows that its stream has for it, oldes
 and matches. One thread of the process for each table looks for new rows while there are sockets, and asks for each of these
 which rows match.
 
-Rows become visible when their transaction commits, and not in the order of their times. So each look goes back to the start
-of the oldest transaction that was running at the look before and may store such rows: what that look could not see yet began
-no earlier. What it did see is remembered.
+Rows become visible when their transaction commits, and not in the order of their times: handlers/cursor.py finds the new ones.
 """
 
 import logging
@@ -14,12 +12,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from marshmallow import ValidationError
 from psycopg import Connection, errors
 
+from handlers import cursor
 from handlers.websockets import PROTOCOL_ERROR, SERVICE_RESTART, Purpose, Websocket, loop
 from schemas.documents import read_document
 from sql.database import connection
@@ -49,7 +47,7 @@ class Subscription:
 class Follower:
     """The thread that looks for new rows of a table; the first socket starts it.
 
-    `statements` are the file of SQL with the statements read_horizon, list_since and read_frames. `read_filter(message)` gives
+    `statements` are the file of SQL with the statements list_new and read_frames. `read_filter(message)` gives
     the filter of a client's message, or raises ValidationError. `match(conn, filter, ids)` gives those of the ids that match,
     in the order in which they are sent; `find_older(conn, filter)` the ids of what is sent first.
     """
@@ -67,8 +65,7 @@ class Follower:
         self.subscriptions: list[Subscription] = []
         self.changed = threading.Condition()
         self.thread: threading.Thread | None = None
-        self.horizon: datetime | None = None
-        self.seen: set[str] = set()
+        self.cursor: cursor.Cursor | None = None
 
     def receive(self, websocket: Websocket, text: str | None) -> None:
         """Take a client's filter; closes the socket for anything else. What comes behind it is ignored."""
@@ -110,15 +107,10 @@ class Follower:
     def look(self) -> None:
         """Find the rows that are new since the last look and send them to those who wait for them."""
         self.subscriptions = [one for one in self.subscriptions if one.websocket in loop.websockets]
-        if not self.subscriptions:
-            self.horizon = None
         with connection() as conn:
-            horizon = self.statements.read_horizon(conn)
-            rows = self.statements.list_since(conn, since=self.horizon or horizon)
-        fresh = [row["id"] for row in rows if row["id"] not in self.seen] if self.horizon else []
+            self.cursor, fresh = cursor.look(conn, self.statements.list_new, self.cursor if self.subscriptions else None)
         for subscription in self.subscriptions:
             protect(subscription, self.serve, fresh)
-        self.horizon, self.seen = horizon, {row["id"] for row in rows if row["updated"] >= horizon}
 
     def welcome(self) -> None:
         """Take in the subscriptions that have arrived and send them older rows."""

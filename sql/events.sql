@@ -102,16 +102,15 @@ SELECT json_build_object('type', 'event', 'event', row_to_json(shown))::text AS 
        JOIN downbeat.event AS shown ON shown.id = page.id
  ORDER BY page.place;
 
--- name: read_horizon :value
--- The time before which no transaction began that may still store events; those that run for two minutes are not counted, for
--- ours are broken off before that.
-SELECT GREATEST(now() - interval '2 minutes', LEAST(now(), min(xact_start)))
-  FROM pg_stat_activity
- WHERE datname = current_database()
-   AND backend_type = 'client backend';
-
--- name: list_since :many
--- The events of the transactions that began at a time or later; an event is stored once, with the start of its transaction.
-SELECT id::text, updated
-  FROM events
- WHERE updated >= %(since)s::timestamptz;
+-- name: list_new :many
+-- The events of some spans of time by transactions that are not below the horizon, and whether they are not below the next one
+-- either: handlers/cursor.py. OFFSET keeps the planner from joining otherwise than by the index, span by span.
+SELECT written.id::text,
+       age(written.xmin) <= age(%(next_horizon)s::xid8::xid) AS may_come_again
+  FROM unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[]) AS span (begin, "end")
+       CROSS JOIN LATERAL (
+       SELECT events.id, events.xmin
+         FROM events
+        WHERE events.updated BETWEEN span.begin AND span."end"
+          AND age(events.xmin) <= age(%(horizon)s::xid8::xid)
+       OFFSET 0) AS written;

@@ -72,23 +72,18 @@ SELECT json_build_object('type', 'log', 'log', row_to_json(shown))::text AS fram
        JOIN downbeat.log AS shown ON shown.id = page.id
  ORDER BY page.place;
 
--- name: read_horizon :value
--- The time before which no transaction began that may still store logs. Of those that have run for longer than ten seconds,
--- as a dump or a report does for hours, only those are counted that hold or wait for the lock of a writer: whoever stores
--- logs asks for it as soon as the transaction begins. None is counted for more than two minutes, for ours are broken off
--- before that.
-SELECT GREATEST(now() - interval '2 minutes', LEAST(now(), min(xact_start)))
-  FROM pg_stat_activity
- WHERE datname = current_database()
-   AND backend_type = 'client backend'
-   AND (xact_start > now() - interval '10 seconds'
-        OR pid IN (SELECT pid FROM pg_locks WHERE relation = 'log'::regclass AND mode = 'RowExclusiveLock'));
-
--- name: list_since :many
--- The logs of the transactions that began at a time or later; a log is stored once, with the start of its transaction.
-SELECT id::text, updated
-  FROM log
- WHERE updated >= %(since)s::timestamptz;
+-- name: list_new :many
+-- The logs of some spans of time by transactions that are not below the horizon, and whether they are not below the next one
+-- either: handlers/cursor.py. OFFSET keeps the planner from joining otherwise than by the index, span by span.
+SELECT written.id::text,
+       age(written.xmin) <= age(%(next_horizon)s::xid8::xid) AS may_come_again
+  FROM unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[]) AS span (begin, "end")
+       CROSS JOIN LATERAL (
+       SELECT log.id, log.xmin
+         FROM log
+        WHERE log.updated BETWEEN span.begin AND span."end"
+          AND age(log.xmin) <= age(%(horizon)s::xid8::xid)
+       OFFSET 0) AS written;
 
 -- name: list_matching :many
 -- The ids of those of some logs that match, oldest first.

@@ -1,6 +1,5 @@
 """The websocket /api/logs/out of a real server: what is stored reaches those who wait for it, once."""
 
-import time
 import urllib.request
 from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta, timezone
@@ -179,22 +178,6 @@ def test_a_log_whose_transaction_commits_late_is_sent_all_the_same(server, modul
         assert receive(websocket)["message"] == "late"
         store(other, a_log("last"))
         assert receive(websocket)["message"] == "last"
-
-
-def test_long_readers_are_not_waited_for_but_writers_are(database):
-    with connect(database) as reader, connect(database) as writer, connect(database) as conn:
-        began = {}
-        for one in (reader, writer):
-            sql.transactions.begin(one)
-            one.execute("LOCK TABLE log IN ACCESS SHARE MODE")
-            began[one] = one.execute("SELECT now()").fetchone()[0]
-        store(writer, a_log("late"))
-        assert sql.logs.read_horizon(conn) == began[reader]  # a young one may yet become a writer
-        while sql.logs.read_horizon(conn) == began[reader]:
-            time.sleep(0.1)
-        assert sql.logs.read_horizon(conn) == began[writer]
-        sql.transactions.commit(writer)
-        assert sql.logs.read_horizon(conn) > began[writer]
 
 
 def test_a_burst_larger_than_a_socket_may_hold_unread_arrives_whole(server, module_database):
