@@ -1,5 +1,6 @@
 """Operations under /deployments that create flow runs."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -7,7 +8,7 @@ from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
-from handlers.errors import BadRequest, Conflict, Invalid, NotFound, invalid
+from handlers.errors import BadRequest, Conflict, Invalid, NotFound, Unprocessable
 from handlers.http import answer, body, document, load, read_body
 from handlers.orchestration import created_by
 from handlers.rules.creation import create_flow_run
@@ -16,7 +17,7 @@ from handlers.rules.inputs import hydrate, validate
 from handlers.rules.job_variables import check_run
 from schemas.deployments import DeploymentFlowRunCreate
 from schemas.states import NO_DETAILS
-from sql.database import transaction
+from sql.database import connection, transaction
 
 blueprint = Blueprint("deployment_flow_runs", __name__, url_prefix="/api/deployments")
 runs_schema = DeploymentFlowRunCreate(many=True)
@@ -30,9 +31,10 @@ SCHEDULED = {"type": "SCHEDULED", "name": None, "message": None, "data": None, "
 @body(DeploymentFlowRunCreate)
 def create_flow_run_from_deployment(id: str, **run: Any) -> Response:
     """Create a run of a deployment (201), or give the one that its flow has with the idempotency key (200)."""
+    deployment = read_deployment(id)
+    checked = check(deployment, run)
     with transaction() as conn:
-        deployment = read_deployment(conn, id)
-        created, is_new = create_flow_run(conn, complete(conn, deployment, run), created_by())
+        created, is_new = create_flow_run(conn, complete(conn, deployment, checked), created_by())
     return document(created, 201 if is_new else 200)
 
 
@@ -42,48 +44,61 @@ def bulk_create_flow_runs_from_deployment(id: str) -> Response:
     runs = load(runs_schema, read_body())
     if len(runs) > MAX_BULK:
         raise BadRequest(f"Cannot create more than {MAX_BULK} flow runs at once.")
+    deployment = read_deployment(id)
+    checked = [attempt(check, deployment, run) for run in runs]
     with transaction() as conn:
-        deployment = read_deployment(conn, id)
-        results = [create_one(conn, deployment, run) for run in runs]
+        results = [run if "error" in run else attempt(create, conn, deployment, run) for run in checked]
     return answer({"results": results})
 
 
-def create_one(conn: Connection, deployment: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
-    """Create one run of many, and say what became of it."""
+def attempt(do: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """Do something for one run of many, or say why it fails."""
     try:
-        columns = complete(conn, deployment, run)
-    except (BadRequest, Conflict, Invalid, NotFound) as error:
+        return do(*arguments)
+    except (BadRequest, Conflict, Invalid, NotFound, Unprocessable) as error:
         return {"flow_run_id": None, "status": "FAILED", "error": str(error)}
-    created, _ = create_flow_run(conn, columns, created_by())
+
+
+def create(conn: Connection, deployment: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+    """Create one run of many, and say so."""
+    created, _ = create_flow_run(conn, complete(conn, deployment, run), created_by())
     return {"flow_run_id": orjson.loads(created)["id"], "status": "CREATED", "error": None}
 
 
-def read_deployment(conn: Connection, id: str) -> dict[str, Any]:
+def read_deployment(id: str) -> dict[str, Any]:
     """Give what the runs of a deployment need of it. Raises NotFound."""
-    deployment = sql.deployments.read_for_run(conn, id=id)
+    with connection() as conn:
+        deployment = sql.deployments.read_for_run(conn, id=id)
     if deployment is None:
         raise NotFound(f"Deployment {id}")
     return deployment
 
 
-def complete(conn: Connection, deployment: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
-    """Give the fields of a run with those that come from its deployment.
+def check(deployment: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+    """Give a run with all its parameters, checked like its job variables; before any transaction, for it may take long.
 
-    Raises BadRequest for parameters that cannot be filled in and for a queue without a pool, Conflict for parameters that
-    break their schema, Invalid for job variables that break the pool's template.
+    Raises BadRequest for parameters that cannot be filled in, Conflict for parameters that break their schema, Unprocessable
+    for job variables that break the pool's template.
     """
-    fields = {key: value for key, value in run.items() if key != "enforce_parameter_schema"}
     try:
-        parameters = hydrate(conn, {**deployment["parameters"], **run["parameters"]})
+        parameters = hydrate({**deployment["parameters"], **run["parameters"]})
     except ValueError as error:
         raise BadRequest(f"Error hydrating flow run parameters: {error}") from None
     enforced = run["enforce_parameter_schema"]
     if deployment["enforce_parameter_schema"] if enforced is None else enforced:
         check_parameters(parameters, deployment["parameter_openapi_schema"])
     try:
-        check_run(conn, deployment, run["job_variables"])
+        check_run(deployment, run["job_variables"])
     except ValueError as error:
-        raise invalid(f"Error creating flow run: {error}", "job_variables") from None
+        raise Unprocessable(f"Error creating flow run: {error}") from None
+    return {**run, "parameters": parameters}
+
+
+def complete(conn: Connection, deployment: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+    """Give the fields of a run that was checked with those that come from its deployment, and its queue.
+
+    Raises BadRequest for a queue without a pool, and as find_queue.
+    """
     queue = {key: deployment[key] for key in ("work_queue_id", "work_queue_name")}
     if run["work_queue_name"]:
         if not deployment["work_pool_id"]:
@@ -91,13 +106,12 @@ def complete(conn: Connection, deployment: dict[str, Any], run: dict[str, Any]) 
         id = find_queue(conn, deployment["work_pool_name"], run["work_queue_name"])
         queue = {"work_queue_id": id, "work_queue_name": run["work_queue_name"]}
     return {
-        **fields,
+        **{key: value for key, value in run.items() if key != "enforce_parameter_schema"},
         **queue,
         "flow_id": str(deployment["flow_id"]),
         "flow_version": None,
         "deployment_id": deployment["id"],
         "deployment_version": deployment["version"],
-        "parameters": parameters,
         "tags": list(dict.fromkeys([*deployment["tags"], *run["tags"]])),
         "infrastructure_document_id": run["infrastructure_document_id"] or deployment["infrastructure_document_id"],
         "state": run["state"] or SCHEDULED,
@@ -112,5 +126,5 @@ def check_parameters(parameters: dict[str, Any], schema: Any) -> None:
         validate(parameters, schema)
     except ValueError as error:
         if "circular" in str(error):
-            raise invalid(str(error), "parameters") from None
+            raise Unprocessable(str(error)) from None
         raise Conflict(f"Error creating flow run: {error}") from None

@@ -9,7 +9,7 @@ from psycopg import Connection, errors
 import sql
 from handlers import pages
 from handlers.deployment_schedules import create, replace_schedules, update_schedules
-from handlers.errors import BadRequest, Conflict, NotFound, invalid
+from handlers.errors import BadRequest, Conflict, NotFound, Unavailable, Unprocessable, invalid
 from handlers.http import answer, body, document, no_content
 from handlers.rules.deployments import find_queue
 from handlers.rules.inputs import hydrate, validate
@@ -43,6 +43,10 @@ DEFAULTS: dict[str, Any] = {
     "infra_overrides": {},
     "pull_steps": [],
 }
+CHECKED = ("parameters", "parameter_openapi_schema", "enforce_parameter_schema")
+"""What an update is checked by: when another one has changed it meanwhile, it is checked again."""
+
+MAX_CHECKS = 5
 NO_SCHEMA = "The parameters cannot be checked: the deployment has no schema for them and is to enforce it."
 
 
@@ -50,8 +54,8 @@ NO_SCHEMA = "The parameters cannot be checked: the deployment has no schema for 
 @body(DeploymentCreate)
 def create_deployment(name: str, flow_id: str, schedules: list[dict], labels: dict, **fields: Any) -> Response:
     """Create a deployment (201), or replace the fields that are sent, the labels and the schedules of the flow's of this name."""
+    check_new(fields)
     with transaction() as conn:
-        check_new(conn, fields)
         changes = {**columns(conn, fields), "labels": labels}
         id = sql.deployments.lock(conn, id=None, flow_id=flow_id, name=name)
         is_new = id is None
@@ -79,20 +83,22 @@ def update_deployment(id: str, **fields: Any) -> Response:
     for key in ("parameters", "enforce_parameter_schema", "job_variables"):
         if key in fields and fields[key] is None:
             del fields[key]
-    with transaction() as conn:
-        if sql.deployments.read_tags(conn, id=id) is None:
-            raise NotFound(f"Deployment {id}")
-        changes = columns(conn, fields)
-        if sql.deployments.lock(conn, id=id, flow_id=None, name=None) is None:
-            raise NotFound(f"Deployment {id}")
-        before = sql.deployments.describe(conn, id=id)
-        check_update(conn, fields, before)
-        changes |= {"parameters": fields["parameters"]} if "parameters" in fields else {}
-        sql.deployments.update.send(conn, id=id, changes=changes)
-        if "schedules" in fields:
-            update_schedules(conn, id, fields["schedules"])
-        finish_update(conn, id, fields, before)
-    return no_content()
+    for _ in range(MAX_CHECKS):
+        with connection() as conn:
+            checked = describe(conn, id)
+        checked_fields = check_update(fields, checked)
+        with transaction() as conn:
+            changes = columns(conn, checked_fields)
+            if sql.deployments.lock(conn, id=id, flow_id=None, name=None) is None:
+                raise NotFound(f"Deployment {id}")
+            before = describe(conn, id)
+            if all(before[key] == checked[key] for key in CHECKED):
+                sql.deployments.update.send(conn, id=id, changes=changes)
+                if "schedules" in fields:
+                    update_schedules(conn, id, fields["schedules"])
+                finish_update(conn, id, fields, before)
+                return no_content()
+    raise Unavailable(f"Deployment {id} is changed by others all the time.")
 
 
 @blueprint.get("/name/<flow_name>/<deployment_name>")
@@ -209,14 +215,14 @@ def insert(conn: Connection, deployment: dict[str, Any]) -> Any:
         raise
 
 
-def check_new(conn: Connection, fields: dict[str, Any]) -> None:
-    """Check parameters and job variables of a deployment that is to be created. Raises Invalid."""
+def check_new(fields: dict[str, Any]) -> None:
+    """Check parameters and job variables of a deployment that is to be created. Raises Unprocessable and Invalid."""
     pool = fields.get("work_pool_name")
     if pool and pool != AGENT_POOL and fields.get("job_variables"):
         try:
-            check_job_variables(conn, read_template(conn, pool), fields["job_variables"])
+            check_job_variables(read_template(pool), fields["job_variables"])
         except ValueError as error:
-            raise invalid(f"Error creating deployment: {error}", "job_variables") from None
+            raise Unprocessable(f"Error creating deployment: {error}") from None
     if fields.get("enforce_parameter_schema") and fields.get("parameter_openapi_schema") is not None:
         try:
             validate(fields["parameters"], fields["parameter_openapi_schema"], is_complete=False)
@@ -224,23 +230,23 @@ def check_new(conn: Connection, fields: dict[str, Any]) -> None:
             raise invalid(str(error), "parameters") from None
 
 
-def check_update(conn: Connection, fields: dict[str, Any], before: dict[str, Any]) -> None:
-    """Check parameters and job variables against the schemas that hold after an update, and fill in placeholders.
+def check_update(fields: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Check parameters and job variables against the schemas that hold after an update; gives the fields, placeholders filled in.
 
     Raises Conflict for what breaks them, and BadRequest for a placeholder that cannot be filled in.
     """
     if fields.get("work_pool_name") and fields.get("job_variables"):
         try:
-            check_changed(read_template(conn, fields["work_pool_name"]), fields["job_variables"])
+            check_changed(read_template(fields["work_pool_name"]), fields["job_variables"])
         except ValueError as error:
             raise Conflict(f"Error updating deployment: {error}") from None
     if "parameters" in fields:
         try:
-            fields["parameters"] = hydrate(conn, fields["parameters"])
+            fields = fields | {"parameters": hydrate(fields["parameters"])}
         except ValueError as error:
             raise BadRequest(f"Error hydrating deployment parameters: {error}") from None
     if not fields.get("enforce_parameter_schema", before["enforce_parameter_schema"]):
-        return
+        return fields
     schema = fields.get("parameter_openapi_schema") or before["parameter_openapi_schema"]
     if schema is None:
         raise Conflict(NO_SCHEMA)
@@ -248,11 +254,21 @@ def check_update(conn: Connection, fields: dict[str, Any], before: dict[str, Any
         validate(fields.get("parameters", before["parameters"]), schema, is_complete=False)
     except ValueError as error:
         raise Conflict(f"Error updating deployment: {error}") from None
+    return fields
 
 
-def read_template(conn: Connection, pool: str) -> Any:
+def describe(conn: Connection, id: str) -> dict[str, Any]:
+    """Give what a change of a deployment is checked against and compared with. Raises NotFound."""
+    found = sql.deployments.describe(conn, id=id)
+    if found is None:
+        raise NotFound(f"Deployment {id}")
+    return found
+
+
+def read_template(pool: str) -> Any:
     """Give the base job template of a pool. Raises NotFound."""
-    found = sql.deployments.read_pool(conn, name=pool)
+    with connection() as conn:
+        found = sql.deployments.read_pool(conn, name=pool)
     if found is None:
         raise NotFound(f"Work pool {pool!r}")
     return found["base_job_template"]

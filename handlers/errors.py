@@ -18,6 +18,18 @@ class BadRequest(Exception):
     """The request cannot be carried out in the present state of things (400)."""
 
 
+class Unprocessable(Exception):
+    """The request is well-formed but does not fit what is stored, in words for people (422)."""
+
+
+class Exhausted(Exception):
+    """What the request or something stored asks to be worked out is more than one may ask for; names the limit (422)."""
+
+
+class Unavailable(Exception):
+    """The server has no room for the request at the moment; clients ask again (503)."""
+
+
 class Invalid(Exception):
     """The request breaks its schema (422): a list of problems, each with `loc` (the path to the field) and `msg`."""
 

@@ -1,13 +1,14 @@
 """Operations under /flow_runs but those that orchestrate."""
 
 from typing import Any
+from uuid import UUID
 
 from flask import Blueprint, Response
-from psycopg import Connection, errors
+from psycopg import errors
 
 import sql
 from handlers import pages
-from handlers.errors import BadRequest, Conflict, NotFound, invalid
+from handlers.errors import BadRequest, Conflict, NotFound, Unprocessable, invalid
 from handlers.http import answer, body, document, load, no_content, read_body
 from handlers.rules.creation import generate_name
 from handlers.rules.deletion import delete_flow_runs
@@ -29,6 +30,8 @@ from sql.ids import uuid7
 blueprint = Blueprint("flow_runs", __name__, url_prefix="/api/flow_runs")
 labels_schema = FlowRunLabels()
 
+NO_DEPLOYMENT = "A deployment for the flow run could not be found"
+
 
 @blueprint.patch("/<id:id>")
 @body(FlowRunUpdate)
@@ -36,9 +39,11 @@ def update_flow_run(id: str, **changes: Any) -> Response:
     """Replace fields of a flow run; without a name it gets one that is made up."""
     if "name" in changes:
         changes["name"] = changes["name"] or generate_name()
+    job_variables = changes.get("job_variables")
+    deployment_id = None if job_variables is None else check_job_variables(id, job_variables)
     with transaction() as conn:
-        if changes.get("job_variables") is not None:
-            check_job_variables(conn, id, changes["job_variables"])
+        if deployment_id:
+            check_changeable(sql.flow_runs.lock(conn, id=id), deployment_id)
         if not sql.flow_runs.update(conn, id=id, changes=changes):
             raise NotFound("Flow run")
     return no_content()
@@ -152,22 +157,31 @@ def update_flow_run_labels(id: str) -> Response:
     return no_content()
 
 
-def check_job_variables(conn: Connection, id: str, job_variables: dict[str, Any]) -> None:
-    """Lock a flow run whose job variables are to change, and check them against the template of its deployment's work pool.
+def check_job_variables(id: str, job_variables: dict[str, Any]) -> UUID:
+    """Check job variables that a run is to have against the template of its deployment's work pool; gives the deployment's id.
 
-    Raises BadRequest once it has started or without a deployment, Invalid for variables that break the template.
+    Raises BadRequest as check_changeable, and Unprocessable for variables that break the template.
     """
-    run = sql.flow_runs.lock(conn, id=id)
+    with connection() as conn:
+        run = sql.flow_runs.read_changeable(conn, id=id)
+        check_changeable(run)
+        deployment = run["deployment_id"] and sql.deployments.read_for_run(conn, id=run["deployment_id"])
+    if not deployment:
+        raise BadRequest(NO_DEPLOYMENT)
+    try:
+        check_run(deployment, job_variables)
+    except ValueError as error:
+        raise Unprocessable(f"Error updating flow run: {error}") from None
+    return deployment["id"]
+
+
+def check_changeable(run: dict[str, Any] | None, deployment_id: UUID | None = None) -> None:
+    """Make sure that job variables of a run can change, as they were checked for a deployment. Raises NotFound and BadRequest."""
     if run is None:
         raise NotFound("Flow run")
     if run["state_type"] is None:
         raise BadRequest("Job variables can only be updated for a flow run that has a state.")
     if run["state_type"] != "SCHEDULED":
         raise BadRequest(f"Job variables for a flow run in state {run['state_type']} cannot be updated")
-    deployment = run["deployment_id"] and sql.deployments.read_for_run(conn, id=run["deployment_id"])
-    if not deployment:
-        raise BadRequest("A deployment for the flow run could not be found")
-    try:
-        check_run(conn, deployment, job_variables)
-    except ValueError as error:
-        raise invalid(f"Error updating flow run: {error}", "job_variables") from None
+    if deployment_id and run["deployment_id"] != deployment_id:
+        raise BadRequest(NO_DEPLOYMENT)

@@ -13,7 +13,7 @@ from psycopg_pool import PoolTimeout
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter, UnicodeConverter
 
-from handlers.errors import BadRequest, Conflict, Invalid, NotFound, invalid
+from handlers.errors import BadRequest, Conflict, Exhausted, Invalid, NotFound, Unavailable, Unprocessable, invalid
 from schemas.documents import NotStorable, read_document
 from schemas.fields import Arguments
 from schemas.settings import setting
@@ -21,7 +21,7 @@ from schemas.settings import setting
 log = logging.getLogger("downbeat.http")
 
 MAX_BODY_BYTES = setting("downbeat.max_body_bytes")
-RETRYABLE = (errors.OperationalError, errors.ReadOnlySqlTransaction, PoolTimeout)
+RETRYABLE = (errors.OperationalError, errors.ReadOnlySqlTransaction, PoolTimeout, Unavailable)
 
 
 class TextConverter(UnicodeConverter):
@@ -121,6 +121,8 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(NotFound, lambda error: answer({"detail": str(error)}, 404))
     app.register_error_handler(Conflict, lambda error: answer({"detail": str(error)}, 409))
     app.register_error_handler(BadRequest, lambda error: answer({"detail": str(error)}, 400))
+    app.register_error_handler(Unprocessable, lambda error: answer({"detail": str(error)}, 422))
+    app.register_error_handler(Exhausted, lambda error: answer({"detail": str(error)}, 422))
     app.register_error_handler(Invalid, answer_invalid)
     app.register_error_handler(errors.IntegrityError, answer_integrity)
     app.register_error_handler(errors.DataError, answer_data)

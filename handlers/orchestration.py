@@ -2,18 +2,19 @@
 
 import re
 from base64 import b64decode
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, request
 
 import sql
-from handlers.errors import Invalid, NotFound
+from handlers.errors import Invalid, NotFound, Unavailable
 from handlers.http import answer, body, document
 from handlers.rules.creation import create_flow_run, create_task_run
 from handlers.rules.flow_runs import FLOW_RUN, FORCED_FLOW_RUN
 from handlers.rules.orchestration import make_state, set_flow_run_state, set_task_run_state
-from handlers.rules.resume import resume_flow_run
+from handlers.rules.resume import Changed, check_input, read_pause, resume_flow_run
 from handlers.rules.transition import Transition
 from schemas.runs import FlowRunCreate, TaskRunCreate
 from schemas.states import BulkSetState, ResumeFlowRun, SetState, read_time
@@ -23,6 +24,7 @@ from sql.filters import compose, sort_by
 blueprint = Blueprint("orchestration", __name__, url_prefix="/api")
 
 USER_AGENT = re.compile(r"prefect/(\d+)\.(\d+)\.(\d+)\S* \(API \S+\)")
+MAX_CHECKS = 5  # how often an input is checked when the run is paused anew meanwhile
 RENEWING_VERSION = (3, 4, 11)  # the first Prefect whose flow runs renew the lease of their deployment's slot
 
 
@@ -39,9 +41,13 @@ def post_flow_run(**run: Any) -> Response:
 @body(ResumeFlowRun)
 def post_flow_run_resume(id: str, run_input: dict | None) -> Response:
     """Resume a paused flow run with the input that it waits for."""
-    with transaction() as conn:
-        outcome = resume_flow_run(conn, id, run_input)
-    return answer_outcome(outcome)
+    for _ in range(MAX_CHECKS):
+        with connection() as conn:
+            pause = read_pause(conn, id)
+        checked = check_input(pause, run_input)
+        with suppress(Changed), transaction() as conn:
+            return answer_outcome(resume_flow_run(conn, id, checked))
+    raise Unavailable("The flow run is paused anew all the time.")
 
 
 @blueprint.post("/flow_runs/bulk_set_state")

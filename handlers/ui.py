@@ -5,9 +5,9 @@ from typing import Any
 from flask import Blueprint, Response
 
 import sql
-from handlers.errors import NotFound, invalid
+from handlers.errors import NotFound, Unprocessable
 from handlers.http import answer, body, document
-from handlers.rules.forms import find_errors
+from handlers.rules.inputs import find_form_errors
 from handlers.rules.transition import TERMINAL
 from schemas.task_runs import TaskRunCriteria
 from schemas.ui import FlowIds, FlowRunIds, FlowRunPoints, Form, TaskRunOutcomes
@@ -54,11 +54,10 @@ def count_task_runs_by_flow_run(flow_run_ids: list[str]) -> Response:
 @body(Form)
 def validate_form(schema: dict[str, Any], values: dict[str, Any]) -> Response:
     """Check the values of a form against a JSON Schema and give the errors, each at the field that has it."""
-    with connection() as conn:
-        try:
-            errors = find_errors(conn, values, schema)
-        except ValueError as error:
-            raise invalid(str(error), "schema") from None
+    try:
+        errors = find_form_errors(values, schema)
+    except ValueError as error:
+        raise Unprocessable(f"Invalid schema: {error}") from None
     return answer({"errors": errors, "valid": not errors})
 
 
@@ -68,7 +67,7 @@ def count_task_run_outcomes(task_runs: dict[str, Any], **criteria: dict) -> Resp
     """Count the task runs that have completed and failed in each twentieth of the time in which they may have started."""
     started = task_runs.get("start_time") or {}
     if started.get("after_") is None:
-        raise invalid("Missing data for required field.", "task_runs", "start_time", "after_")
+        raise Unprocessable("task_runs.start_time.after_ is missing.")
     chosen = compose("task_runs", task_runs=task_runs | {"state": {"type": {"any_": TERMINAL}}}, **criteria)
     with connection() as conn:
         after, before = started["after_"], started.get("before_")

@@ -7,7 +7,7 @@ from psycopg import Connection
 
 import sql
 from handlers import pages
-from handlers.errors import NotFound, invalid
+from handlers.errors import NotFound, Unprocessable
 from handlers.http import answer, body, document, no_content
 from handlers.rules.job_variables import check_defaults
 from handlers.rules.work_pools import (
@@ -47,8 +47,11 @@ def create_work_pool(name: str, **fields: Any) -> Response:
     """Create a pool with its default queue."""
     if is_reserved(name):
         return refuse_reserved("created")
+    try:
+        check_defaults(fields["base_job_template"])
+    except ValueError as error:
+        raise Unprocessable(f"Error creating work pool: {error}") from None
     with transaction() as conn:
-        check_template(conn, fields["base_job_template"])
         pool = create_pool(conn, name=name, **fields)
         record_pool_status(conn, pool, uuid7())
         shown = sql.work_pools.read.send(conn, name=name)
@@ -218,14 +221,6 @@ def is_reserved(name: str) -> bool:
 def refuse_reserved(action: str) -> Response:
     """Answer 403 for what may not be done to a pool with a reserved name."""
     return answer({"detail": f"Work pools whose names start with 'Prefect' are reserved and cannot be {action} like this."}, 403)
-
-
-def check_template(conn: Connection, template: dict[str, Any]) -> None:
-    """Check the defaults in a base job template. Raises Invalid, and NotFound for a block that is not there."""
-    try:
-        check_defaults(conn, template)
-    except ValueError as error:
-        raise invalid(str(error), "base_job_template", "variables") from None
 
 
 def read_pool_id(conn: Connection, name: str) -> str:

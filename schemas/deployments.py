@@ -5,7 +5,22 @@ from typing import Any
 
 from marshmallow import INCLUDE, RAISE, Schema, ValidationError, fields, pre_load, validate, validates_schema
 
-from schemas.fields import Arguments, Document, Id, Ids, Integer, Labels, Model, Strings, Time, limit, offset, one_of, page
+from schemas.fields import (
+    Arguments,
+    Document,
+    Id,
+    Ids,
+    Integer,
+    Labels,
+    Model,
+    StoredSchema,
+    Strings,
+    Time,
+    limit,
+    offset,
+    one_of,
+    page,
+)
 from schemas.filters import DeploymentFilter, FlowFilter, FlowRunFilter, TaskRunFilter, WorkPoolFilter, WorkQueueFilter
 from schemas.runs import FlowRunPolicy, Parameters
 from schemas.schedules import Schedule
@@ -55,7 +70,7 @@ class VersionInfo(Schema):
     version = fields.String(required=True)
 
 
-class ParameterSchema(Document):
+class ParameterSchema(StoredSchema):
     """The JSON Schema of a deployment's parameters; an empty one stands for that of a flow without parameters."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict:

@@ -10,7 +10,10 @@ from datetime import datetime, timezone
 from typing import Any
 from uuid import UUID
 
+import orjson
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, pre_load, validate
+
+from schemas.settings import setting
 
 STATE_TYPES = (
     "SCHEDULED",
@@ -107,6 +110,19 @@ class Document(fields.Field):
         return value
 
 
+class StoredSchema(Document):
+    """A JSON Schema, or an object that holds some, small enough to be checked by later, together with values and defaults."""
+
+    default_error_messages = {"size": "Larger than {maximum} bytes as JSON."}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict:
+        schema = super()._deserialize(value, attr, data, **kwargs)
+        maximum = setting("downbeat.sandbox_max_bytes") // 4
+        if len(orjson.dumps(schema)) > maximum:
+            raise self.make_error("size", maximum=maximum)
+        return schema
+
+
 class Labels(Document):
     """A JSON object whose values are strings, numbers or booleans; null counts as none."""
 
@@ -174,6 +190,7 @@ __all__ = [
     "Integer",
     "Labels",
     "Model",
+    "StoredSchema",
     "Strings",
     "Time",
     "ValidationError",

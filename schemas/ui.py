@@ -2,7 +2,7 @@
 
 from marshmallow import fields
 
-from schemas.fields import Arguments, Document, Ids, limit, offset, one_of
+from schemas.fields import Arguments, Document, Ids, StoredSchema, limit, offset, one_of
 from schemas.filters import TaskRunFilter, WorkPoolFilter, WorkQueueFilter
 from schemas.flow_runs import FLOW_RUN_SORTS, FlowRunCriteria
 from schemas.task_runs import TaskRunCriteria
@@ -42,5 +42,5 @@ class TaskRunOutcomes(TaskRunCriteria):
 class Form(Arguments):
     """Values to be checked against a JSON Schema."""
 
-    schema = Document(required=True)
+    schema = StoredSchema(required=True)
     values = Document(required=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from schemas.fields import Arguments, Document, Id, Integer, Model, Strings, Time, limit, name, offset, page
+from schemas.fields import Arguments, Document, Id, Integer, Model, StoredSchema, Strings, Time, limit, name, offset, page
 from schemas.filters import WorkerFilter, WorkPoolFilter
 
 PLACEHOLDER = re.compile(r"{{\s*([\w.\-\[\]$]+)\s*}}")
@@ -47,7 +47,7 @@ class WorkPoolCreate(Model):
     name = fields.String(required=True, validate=[*name().validators, check_not_blank])
     description = fields.String(allow_none=True, load_default=None)
     type = fields.String(load_default="prefect-agent")
-    base_job_template = Document(load_default=dict, validate=check_template)
+    base_job_template = StoredSchema(load_default=dict, validate=check_template)
     is_paused = fields.Boolean(load_default=False)
     concurrency_limit = Integer(0, allow_none=True, load_default=None)
     storage_configuration = fields.Nested(StorageConfiguration, load_default=lambda: StorageConfiguration().load({}))
@@ -58,7 +58,7 @@ class WorkPoolUpdate(Model):
 
     description = fields.String(allow_none=True)
     is_paused = fields.Boolean(allow_none=True)
-    base_job_template = Document(validate=check_template)
+    base_job_template = StoredSchema(validate=check_template)
     concurrency_limit = Integer(0, allow_none=True)
     storage_configuration = fields.Nested(StorageConfiguration, allow_none=True)
 

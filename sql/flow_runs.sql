@@ -1,7 +1,14 @@
 -- Flow runs as they are read, and changed by hand; what orchestration writes is in flow_run_transitions.sql.
 
+-- name: read_changeable :one
+-- What decides whether a flow run's job variables may change.
+SELECT flow_run.state_type::text,
+       flow_run.deployment_id
+  FROM flow_run
+ WHERE flow_run.id = %(id)s::uuid;
+
 -- name: lock :one
--- What decides whether a flow run's job variables may change; keeps it from starting meanwhile.
+-- As read_changeable, and keeps it from starting meanwhile.
 SELECT flow_run.state_type::text,
        flow_run.deployment_id
   FROM flow_run

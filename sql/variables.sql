@@ -12,11 +12,11 @@ SELECT row_to_json(variable)::text
   FROM downbeat.variable
  WHERE variable.name = %(name)s::text;
 
--- name: read_value :one
--- The value of a variable.
-SELECT value
+-- name: read_values :many
+-- The values of those variables that there are.
+SELECT name, value
   FROM variable
- WHERE name = %(name)s::text;
+ WHERE name = ANY (%(names)s::text[]);
 
 -- name: update :one
 -- Replace the columns that are among the changes of the variable that has the id or the name, the other being null, and give

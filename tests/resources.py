@@ -38,3 +38,9 @@ def problems(answer) -> list[str]:
     """Give the places that a 422 complains of."""
     assert answer.status_code == 422, answer.text
     return [".".join(map(str, problem["loc"])) for problem in answer.json["exception_detail"]]
+
+
+def told(answer, status: int = 422) -> str:
+    """Give the words of an error that is told in words."""
+    assert answer.status_code == status, answer.text
+    return answer.json["detail"]

@@ -13,7 +13,7 @@ from sql import database as db
 from sql.database import connect, within
 from sql.ids import uuid7
 from sql.statement import flush
-from tests.resources import NOBODY, created, make_flow, problems, unique
+from tests.resources import NOBODY, created, make_flow, problems, told, unique
 from tests.runs import make_flow as make_flow_row
 from tests.runs import make_flow_run as make_run_row
 from tests.runs import propose_flow_run
@@ -158,15 +158,14 @@ def test_job_variables_keep_to_the_template_of_the_pool(client):
     pool = make_pool(client, base_job_template=TEMPLATE)
     flow = make_flow(client)
     fields = {"name": "x", "flow_id": flow["id"], "work_pool_name": pool["name"]}
-    assert problems(client.post("/api/deployments/", json={**fields, "job_variables": {"size": "big"}})) == ["body.job_variables"]
+    assert "size" in told(client.post("/api/deployments/", json={**fields, "job_variables": {"size": "big"}}))
     deployment = deploy(client, flow, work_pool_name=pool["name"], job_variables={"image": "i"})
     change(client, deployment, 409, work_pool_name=pool["name"], job_variables={"size": "big"})
-    assert (
-        "size" in client.post(f"/api/deployments/{deployment['id']}/create_flow_run", json={"job_variables": {"size": "x"}}).text
-    )
+    answer = client.post(f"/api/deployments/{deployment['id']}/create_flow_run", json={"job_variables": {"size": "x"}})
+    assert "size" in told(answer)
     waiting = run(client, deployment, job_variables={"size": 2})
     answer = client.patch(f"/api/flow_runs/{waiting['id']}", json={"job_variables": {"size": "x"}})
-    assert problems(answer) == ["body.job_variables"]
+    assert "size" in told(answer)
     assert client.patch(f"/api/flow_runs/{waiting['id']}", json={"job_variables": {"size": 3}}).status_code == 204
 
 

@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from handlers.rules.forms import find_errors
-from handlers.rules.inputs import hydrate, validate
+from handlers.rules.inputs import find_form_errors, hydrate, validate
+from tests.resources import created
 
 INTEGER = {"type": "integer", "default": 0}
 NESTED = {"type": "object", "properties": {"b": INTEGER, "c": {"type": "array", "items": INTEGER, "default": []}}}
@@ -13,6 +13,13 @@ NESTED = {"type": "object", "properties": {"b": INTEGER, "c": {"type": "array", 
 
 def placeholder(kind, **fields) -> dict:
     return {"__prefect_kind": kind, **fields}
+
+
+@pytest.fixture(scope="module")
+def variables(client) -> None:
+    """A variable that is a number and one that is a text."""
+    created(client, "variables", name="answer", value=42)
+    created(client, "variables", name="words", value="x")
 
 
 def errors_at(tree: list, path: tuple = ()) -> list[tuple]:
@@ -57,36 +64,35 @@ def errors_at(tree: list, path: tuple = ()) -> list[tuple]:
         (placeholder(["json"], value={"a": 1}), []),
     ],
 )
-def test_an_error_is_where_its_value_is(conn, values, places):
-    conn.execute("INSERT INTO variable (name, value) VALUES ('answer', '42'), ('words', '\"x\"')")
+def test_an_error_is_where_its_value_is(variables, values, places):
     schema = {"type": "object", "properties": {"a": INTEGER, "n": {**NESTED, "default": {}}}}
-    assert sorted(errors_at(find_errors(conn, values, schema)), key=str) == sorted(places, key=str)
+    assert sorted(errors_at(find_form_errors(values, schema)), key=str) == sorted(places, key=str)
 
 
 @pytest.mark.parametrize("name", ["a", "first name", "it's", '"quoted"', "größe", "a\\b", ""])
-def test_a_missing_property_is_an_error_of_that_property(conn, name):
+def test_a_missing_property_is_an_error_of_that_property(name):
     schema = {"type": "object", "properties": {"in": {"type": "object", "properties": {name: INTEGER}, "required": [name]}}}
-    assert errors_at(find_errors(conn, {"in": {}}, schema)) == [("in", name)]
+    assert errors_at(find_form_errors({"in": {}}, schema)) == [("in", name)]
 
 
-def test_errors_of_one_item_stand_together(conn):
+def test_errors_of_one_item_stand_together():
     schema = {"properties": {"a": {"items": {"properties": {"b": INTEGER, "c": INTEGER}}}}}
-    (errors,) = find_errors(conn, {"a": [{"b": "x", "c": "y"}, {"b": "z"}]}, schema)
+    (errors,) = find_form_errors({"a": [{"b": "x", "c": "y"}, {"b": "z"}]}, schema)
     assert errors["property"] == "a"
     assert [(item["index"], len(item["errors"])) for item in errors["errors"]] == [(0, 2), (1, 1)]
 
 
-def test_an_error_of_the_whole_does_not_hide_those_within(conn):
+def test_an_error_of_the_whole_does_not_hide_those_within():
     schema = {"additionalProperties": False, "properties": {"a": {"properties": {"b": INTEGER}}}}
-    assert errors_at(find_errors(conn, {"x": 1, "a": {"b": "x"}}, schema)) == [(), ("a", "b")]
+    assert errors_at(find_form_errors({"x": 1, "a": {"b": "x"}}, schema)) == [(), ("a", "b")]
 
 
-def test_an_error_that_is_very_deep_can_be_shown(conn):
+def test_an_error_that_is_very_deep_can_be_shown():
     values: dict = {"a": "x"}
     for _ in range(160):
         values = {"a": values}
     schema = {"properties": {"a": {"$ref": "#"}}, "not": {"type": "string"}}
-    (path,) = errors_at(find_errors(conn, values, schema))
+    (path,) = errors_at(find_form_errors(values, schema))
     assert set(path) == {"a"} and len(path) == 101
 
 
@@ -101,10 +107,10 @@ def test_an_error_that_is_very_deep_can_be_shown(conn):
         ("uuid", "4b05f2b7-6d0f-4d3d-a7c9-000000000000", "x"),
     ],
 )
-def test_formats_are_checked(conn, format, good, bad):
+def test_formats_are_checked(format, good, bad):
     schema = {"properties": {"a": {"format": format}}}
     for value, is_good in ((good, True), (5, True), (bad, False), ("", False)):
-        assert find_errors(conn, {"a": value}, schema) == (
+        assert find_form_errors({"a": value}, schema) == (
             [] if is_good else [{"property": "a", "errors": [f"{value!r} is not a {format!r}"]}]
         )
 
@@ -135,19 +141,19 @@ def test_what_a_schema_refers_to_is_not_fetched():
 )
 def test_a_template_that_fails_is_refused(template):
     with pytest.raises(ValueError, match="invalid jinja"):
-        hydrate(None, {"a": placeholder("jinja", template=template)})
+        hydrate({"a": placeholder("jinja", template=template)})
 
 
 def test_a_placeholder_for_nothing_leaves_nothing():
-    assert hydrate(None, placeholder("json")) == {}
-    assert hydrate(None, {"a": placeholder("jinja", template=placeholder("json")), "b": 1}) == {"b": 1}
+    assert hydrate(placeholder("json")) == {}
+    assert hydrate({"a": placeholder("jinja", template=placeholder("json")), "b": 1}) == {"b": 1}
 
 
 @pytest.mark.parametrize("value", ["5", "[]", "null"])
 def test_a_placeholder_for_the_whole_stands_for_an_object(value):
-    assert hydrate(None, placeholder("json", value='{"a": 1}')) == {"a": 1}
+    assert hydrate(placeholder("json", value='{"a": 1}')) == {"a": 1}
     with pytest.raises(ValueError, match="object"):
-        hydrate(None, placeholder("json", value=value))
+        hydrate(placeholder("json", value=value))
 
 
 @pytest.mark.parametrize(
@@ -157,4 +163,4 @@ def test_a_placeholder_for_the_whole_stands_for_an_object(value):
 )
 def test_a_value_that_cannot_be_stored_is_refused(value):
     with pytest.raises(ValueError, match="cannot be stored"):
-        hydrate(None, {"a": value})
+        hydrate({"a": value})

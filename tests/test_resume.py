@@ -5,13 +5,18 @@ import pytest
 
 import sql
 from handlers.errors import NotFound
+from handlers.rules import resume
 from handlers.rules.inputs import hydrate, validate
-from handlers.rules.resume import resume_flow_run
 from sql.ids import uuid7
+from tests.resources import created
 from tests.runs import make_flow_run, propose_flow_run, read_flow_run
 
 KEYSET = {"schema": "paused-1-schema", "response": "paused-1-response"}
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+def resume_flow_run(conn, id: str, run_input: dict | None):
+    return resume.resume_flow_run(conn, id, resume.check_input(resume.read_pause(conn, id), run_input))
 
 
 def make_paused_run(conn, **details) -> str:
@@ -65,8 +70,8 @@ def test_input_without_a_sound_schema_is_refused(conn, schema):
     assert read_flow_run(conn, id)["state_type"] == "PAUSED"
 
 
-def test_placeholders_are_filled_in(conn):
-    conn.execute("INSERT INTO variable (name, value) VALUES ('answer', '42')")
+def test_placeholders_are_filled_in(client):
+    created(client, "variables", name="answer", value=42)
     given = {
         "a": {"__prefect_kind": "json", "value": '{"b": [1]}'},
         "v": {"__prefect_kind": "workspace_variable", "variable_name": "answer"},
@@ -74,7 +79,7 @@ def test_placeholders_are_filled_in(conn):
         "n": {"__prefect_kind": "none", "value": {"x": {"__prefect_kind": "json", "value": "1"}}},
         "gone": [{"__prefect_kind": "json"}],
     }
-    assert hydrate(conn, given) == {"a": {"b": [1]}, "v": 42, "j": "2", "n": {"x": 1}, "gone": []}
+    assert hydrate(given) == {"a": {"b": [1]}, "v": 42, "j": "2", "n": {"x": 1}, "gone": []}
 
 
 @pytest.mark.parametrize(
@@ -87,9 +92,9 @@ def test_placeholders_are_filled_in(conn):
         {"__prefect_kind": "workspace_variable", "variable_name": "nowhere"},
     ],
 )
-def test_placeholder_that_cannot_be_filled_is_refused(conn, placeholder):
+def test_placeholder_that_cannot_be_filled_is_refused(client, placeholder):
     with pytest.raises(ValueError):
-        hydrate(conn, {"x": placeholder})
+        hydrate({"x": placeholder})
 
 
 def test_null_stands_for_an_optional_field(conn):

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from sql.database import connect
-from tests.resources import NOBODY, created, make_flow, make_flow_run, make_task_run, problems, unique
+from tests.resources import NOBODY, created, make_flow, make_flow_run, make_task_run, problems, told, unique
 from tests.test_task_runs import FIELDS, stable
 
 MINUTE = datetime(2026, 3, 29, tzinfo=timezone.utc)
@@ -194,7 +194,7 @@ def test_outcomes_are_counted_until_now(client, outcomes):
 @pytest.mark.parametrize("task_runs", [{}, {"start_time": None}, {"start_time": {}}, {"start_time": {"before_": "2026-01-01"}}])
 def test_outcomes_need_a_time_after_which(client, task_runs):
     answer = client.post("/api/ui/task_runs/dashboard/counts", json={"task_runs": task_runs})
-    assert problems(answer) == ["body.task_runs.start_time.after_"]
+    assert "task_runs.start_time.after_" in told(answer)
     assert problems(client.post("/api/ui/task_runs/dashboard/counts", json={})) == ["body.task_runs"]
 
 
@@ -212,6 +212,6 @@ def test_a_form_is_checked(client):
         {"$id": 5},
         {"required": 5, "properties": {"a": {}}},
     ):
-        assert problems(client.post("/api/ui/schemas/validate", json={"schema": bad, "values": {}})) == ["body.schema"]
+        assert told(client.post("/api/ui/schemas/validate", json={"schema": bad, "values": {}})).startswith("Invalid schema: ")
     answer = client.post("/api/ui/schemas/validate", json={"schema": [], "values": None})
     assert sorted(problems(answer)) == ["body.schema", "body.values"]

@@ -1,7 +1,6 @@
-"""Checking job variables against the base job template of a work pool.
+"""Checking job variables against the base job template of a work pool; what they are is in sandbox/job_variables.py.
 
-The template's defaults come first, then the deployment's variables, then the run's. Only a run must have all that is
-required, and not even that if a default breaks the template: it is left out, and what it would have been is not known.
+No transaction or connection may be held by who calls this: the schema of variables is the user's.
 """
 
 from collections.abc import Mapping
@@ -15,23 +14,18 @@ from handlers.errors import NotFound
 from handlers.rules.block_documents import assemble
 from handlers.rules.encryption import cipher
 from handlers.rules.inputs import validate
+from handlers.sandbox.pool import run
+from sql.database import connection
 
 
-def check_job_variables(conn: Connection, template: Any, *layers: Mapping[str, Any] | None, is_complete: bool = False) -> None:
+def check_job_variables(template: Any, *layers: Mapping[str, Any] | None, is_complete: bool = False) -> None:
     """Check layers of variables, later ones over earlier ones; with `is_complete`, that none is missing.
 
     Raises ValueError naming the variable that breaks the template, and NotFound for a default whose block is gone. A template
     without variables allows everything.
     """
-    schema = template.get("variables") if isinstance(template, dict) else None
-    if not isinstance(schema, dict) or not schema:
-        return
-    defaults = read_defaults(conn, schema)
-    sound = defaults
-    if not is_valid(defaults, schema):
-        sound = {key: value for key, value in defaults.items() if is_valid({key: value}, schema)}
-    variables = sound | {key: value for layer in layers for key, value in (layer or {}).items()}
-    validate(variables, allow_null_defaults(schema), is_complete=is_complete and len(sound) == len(defaults))
+    if schema := variables_of(template):
+        run("check_job_variables", schema=schema, defaults=read_defaults(schema), layers=layers, is_complete=is_complete)
 
 
 def check_changed(template: Any, job_variables: Mapping[str, Any]) -> None:
@@ -39,31 +33,35 @@ def check_changed(template: Any, job_variables: Mapping[str, Any]) -> None:
 
     Raises ValueError naming the variable that breaks the template.
     """
-    schema = template.get("variables") if isinstance(template, dict) else None
-    if isinstance(schema, dict):
+    if schema := variables_of(template):
         validate(job_variables, schema, is_complete=False)
 
 
-def check_defaults(conn: Connection, template: Mapping[str, Any]) -> None:
+def check_defaults(template: Any) -> None:
     """Check the defaults of a base job template against its own schema of variables; none of them need be there.
 
     Raises ValueError naming the variable, and NotFound for a default that refers to a block that is not there.
     """
-    schema = template.get("variables", {})
-    validate(read_defaults(conn, schema), allow_null_defaults(schema), is_complete=False)
+    if schema := variables_of(template):
+        run("check_job_defaults", schema=schema, defaults=read_defaults(schema))
 
 
-def check_run(conn: Connection, deployment: Mapping[str, Any], job_variables: Mapping[str, Any] | None) -> None:
+def check_run(deployment: Mapping[str, Any], job_variables: Mapping[str, Any] | None) -> None:
     """Check the job variables of a run over those of its deployment, as sql.deployments.read_for_run gives it.
 
     Raises ValueError and NotFound as check_job_variables. Without a work pool there is nothing to check.
     """
     if deployment["work_pool_id"]:
-        template = deployment["base_job_template"]
-        check_job_variables(conn, template, deployment["job_variables"], job_variables, is_complete=True)
+        check_job_variables(deployment["base_job_template"], deployment["job_variables"], job_variables, is_complete=True)
 
 
-def read_defaults(conn: Connection, schema: Mapping[str, Any]) -> dict[str, Any]:
+def variables_of(template: Any) -> dict[str, Any]:
+    """Give the schema of a template's variables, empty if it has none."""
+    schema = template.get("variables") if isinstance(template, dict) else None
+    return schema if isinstance(schema, dict) else {}
+
+
+def read_defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Give the defaults of a template's variables. One that refers to a block is what that holds, its secrets hidden.
 
     A reference that names no block is no default. Raises NotFound for a block that is not there.
@@ -71,12 +69,17 @@ def read_defaults(conn: Connection, schema: Mapping[str, Any]) -> dict[str, Any]
     properties = schema.get("properties")
     fields = properties.items() if isinstance(properties, dict) else ()
     defaults = {key: field["default"] for key, field in fields if isinstance(field, dict) and "default" in field}
-    for key in [key for key, value in defaults.items() if isinstance(value, dict) and "$ref" in value]:
-        reference = defaults.pop(key)["$ref"]
-        id = reference.get("block_document_id") if isinstance(reference, dict) else None
-        if id is not None:
-            defaults[key] = read_block(conn, id)
+    references = {key: defaults.pop(key)["$ref"] for key in list(defaults) if refers(defaults[key])}
+    ids = {key: given.get("block_document_id") for key, given in references.items() if isinstance(given, dict)}
+    if ids:
+        with connection() as conn:
+            defaults |= {key: read_block(conn, id) for key, id in ids.items() if id is not None}
     return defaults
+
+
+def refers(default: Any) -> bool:
+    """Tell whether a default is a reference."""
+    return isinstance(default, dict) and "$ref" in default
 
 
 def read_block(conn: Connection, id: Any) -> dict[str, Any]:
@@ -89,26 +92,3 @@ def read_block(conn: Connection, id: Any) -> dict[str, Any]:
     if id not in found:
         raise NotFound(f"Block {id}")
     return assemble(id, found, cipher(conn), include_secrets=False)["data"]
-
-
-def is_valid(value: Any, schema: dict[str, Any]) -> bool:
-    """Tell whether a value conforms to a schema, apart from what it may lack."""
-    try:
-        validate(value, schema, is_complete=False)
-    except ValueError:
-        return False
-    return True
-
-
-def allow_null_defaults(schema: dict[str, Any]) -> dict[str, Any]:
-    """Let null stand for an optional variable that has a default: blocks have such, and they would fail otherwise."""
-    properties, required = schema.get("properties"), schema.get("required", ())
-    if not isinstance(properties, dict):
-        return schema
-    relaxed = {
-        key: {"anyOf": [{"type": field["type"]}, {"type": "null"}], **{name: field[name] for name in field if name != "type"}}
-        if isinstance(field, dict) and "default" in field and field.get("type", "null") != "null" and key not in required
-        else field
-        for key, field in properties.items()
-    }
-    return {**schema, "properties": relaxed}

@@ -6,14 +6,14 @@ As observed on Prefect 3.8.3, but for what cannot be filled in, which is an erro
 import re
 from ast import literal_eval
 from collections.abc import Iterable
+from datetime import datetime
 from functools import cache
 from typing import Any
 
-from psycopg import Connection
+from jsonschema import Draft202012Validator, FormatChecker
 
-from handlers.rules import inputs
-from handlers.rules.inputs import ABSENT
-from schemas.fields import parse_time
+from handlers.sandbox import json_schemas, placeholders
+from handlers.sandbox.placeholders import ABSENT
 
 # Errors further down stand there: orjson writes 254 levels, and each step is two.
 MAX_STEPS = 100
@@ -30,14 +30,16 @@ class Unknown:
 UNKNOWN = Unknown()
 
 
-def find_errors(conn: Connection, values: dict[str, Any], schema: dict[str, Any]) -> list[Any]:
-    """Give the errors as a tree: words, or objects with the errors of a `property` or of the item at an `index`.
+def find_errors(values: dict[str, Any], schema: dict[str, Any], variables: dict[str, Any]) -> dict[str, list]:
+    """Give `errors` as a tree, words or objects with the errors of a `property` or an `index`; or the `variables` to be read.
 
     Raises ValueError for a schema that is none.
     """
     found: list[tuple[tuple, str]] = []
-    filled = fill_in(conn, values, (), found)
-    for error in inputs.find_errors({} if filled is ABSENT else filled, schema, make_format_checker()):
+    filled = fill_in(values, variables, (), found)
+    if names := placeholders.unread(variables):
+        return {"variables": names}
+    for error in json_schemas.find_errors({} if filled is ABSENT else filled, schema, make_format_checker()):
         if error.instance is UNKNOWN:
             continue
         path = tuple(error.relative_path)
@@ -45,30 +47,30 @@ def find_errors(conn: Connection, values: dict[str, Any], schema: dict[str, Any]
             # Which one is missing is only in the words: its name as Python writes it comes first.
             path += (literal_eval(error.message.removesuffix(" is a required property")),)
         found.append((path, error.message))
-    return make_tree(found)
+    return {"errors": make_tree(found)}
 
 
-def fill_in(conn: Connection, value: Any, path: tuple, faults: list[tuple[tuple, str]]) -> Any:
+def fill_in(value: Any, variables: dict[str, Any], path: tuple, faults: list[tuple[tuple, str]]) -> Any:
     """Fill in the placeholders of a value; for what cannot be known an UNKNOWN, and if it never can, a fault at its path."""
     if isinstance(value, list):
         kept: list[Any] = []
         for item in value:
-            if (filled := fill_in(conn, item, (*path, len(kept)), faults)) is not ABSENT:
+            if (filled := fill_in(item, variables, (*path, len(kept)), faults)) is not ABSENT:
                 kept.append(filled)
         return kept
     if not isinstance(value, dict):
         return value
     kind = value.get("__prefect_kind", ABSENT)
     if kind is ABSENT:
-        filled = {key: fill_in(conn, item, (*path, key), faults) for key, item in value.items()}
+        filled = {key: fill_in(item, variables, (*path, key), faults) for key, item in value.items()}
         return {key: item for key, item in filled.items() if item is not ABSENT}
     if kind == "none" and "value" in value:
-        return fill_in(conn, value["value"], path, faults)
+        return fill_in(value["value"], variables, path, faults)
     try:
         if kind == "jinja" and not isinstance(value.get("template", {}), dict):
-            inputs.parse_template(value["template"])
+            placeholders.parse_template(value["template"])
             return UNKNOWN
-        return inputs.fill_in(conn, value)
+        return placeholders.fill_in(value, variables)
     except ValueError as error:
         faults.append((path, str(error)))
         return UNKNOWN
@@ -100,10 +102,8 @@ def place(step: str | int) -> dict[str, Any]:
 
 
 @cache
-def make_format_checker() -> Any:
+def make_format_checker() -> FormatChecker:
     """Make the checker of formats: jsonschema's, with those of times, for which it would need another package."""
-    from jsonschema import Draft202012Validator, FormatChecker
-
     checker = FormatChecker()
     checker.checkers = dict(Draft202012Validator.FORMAT_CHECKER.checkers)
     checker.checks("date-time", ValueError)(lambda value: is_time(value, r"\d{4}-\d\d-\d\d[Tt]" + RFC3339_TIME))
@@ -115,4 +115,8 @@ def is_time(value: Any, pattern: str, day: str = "") -> bool:
     """Tell whether a value is no string or a time of that form. Raises ValueError for one that does not exist."""
     if not isinstance(value, str):
         return True
-    return bool(re.fullmatch(pattern, value, re.IGNORECASE)) and parse_time(day + value.upper()) is not None
+    if not re.fullmatch(pattern, value, re.IGNORECASE | re.ASCII):
+        return False
+    # What Python 3.10 reads: no fraction of another length than 3 or 6, no Z.
+    whole = re.sub(r"\.\d+", "", day + value.upper())
+    return datetime.fromisoformat(whole.replace("Z", "+00:00")) is not None
