@@ -24,6 +24,8 @@ from schemas.settings import given, setting
 from sql.database import connection
 
 MINIMUM_API_VERSION = (0, 8, 0)
+# As Prefect 3.8.3's server reads it; what is longer is no number of a version.
+USER_AGENT = re.compile(r"prefect/(\d{1,9})\.(\d{1,9})\.(\d{1,9})[a-z.+0-9]* \(API \S+\)", re.ASCII)
 UNVERSIONED = ("root.read_health", "root.read_version")
 OPEN = ("root.read_health", "root.read_readiness")
 # Templates come as text/plain, by contract, and change nothing.
@@ -208,6 +210,12 @@ def check_version() -> Response | None:
     if request.url_rule is None or request.endpoint in UNVERSIONED:
         return None
     return answer({"detail": fault}, 400)
+
+
+def client_version() -> tuple[int, int, int] | None:
+    """Give the version of the Prefect client that sent the request, or None if its user agent is none of Prefect's."""
+    match = USER_AGENT.fullmatch(request.headers.get("User-Agent", ""))
+    return tuple(int(part) for part in match.groups()) if match else None
 
 
 @lru_cache(maxsize=64)

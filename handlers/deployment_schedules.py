@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from psycopg import Connection, errors
 
 import sql
-from handlers.errors import Conflict, NotFound, invalid
+from handlers.errors import Conflict, NotFound, Unprocessable
 from handlers.http import body, document, load, no_content, read_body
 from schemas.deployments import ScheduleCreate, ScheduleUpdate
 from sql.database import connection, transaction
@@ -133,21 +133,21 @@ def update_schedules(conn: Connection, deployment_id: str, wanted: list[Mapping[
         replace_schedules(conn, deployment_id, wanted)
         return
     if any(schedule["slug"] is None for schedule in wanted):
-        raise invalid("Each schedule needs a slug, since those that are there have one.", "schedules")
+        raise Unprocessable("Each schedule needs a slug, since those that are there have one.")
     replaced = [schedule["replaces"] for schedule in wanted if schedule["replaces"]]
     if len(set(replaced)) < len(replaced):
-        raise invalid("Several schedules replace the same one.", "schedules")
+        raise Unprocessable("Several schedules replace the same one.")
     changed, added = [], []
-    for number, schedule in enumerate(wanted):
+    for schedule in wanted:
         slug, target = schedule["slug"], schedule["replaces"] or schedule["slug"]
         if schedule["replaces"] and slug in existing and slug not in replaced:
-            raise invalid(f"The slug {slug!r} is taken.", "schedules", number, "slug")
+            raise Unprocessable(f"The slug {slug!r} is taken.")
         if target in existing:
             old, changes = existing[target], given(schedule)
             if any(old[key] != changes[key] for key in changes):
                 changed.append((old["id"], changes))
         elif schedule["schedule"] is None:
-            raise invalid(f"There is no schedule {target!r}, and a new one needs a schedule.", "schedules", number, "schedule")
+            raise Unprocessable(f"There is no schedule {target!r}, and a new one needs a schedule.")
         else:
             added.append({**schedule, "max_scheduled_runs": None, "active": schedule["active"] is not False})
     ids = [id for id, _ in changed]

@@ -1,6 +1,5 @@
 """The operations that create runs and set their states. What they do is in handlers/rules/."""
 
-import re
 from base64 import b64decode
 from contextlib import suppress
 from typing import Any
@@ -9,13 +8,14 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 
 import sql
+from handlers.access import client_version
 from handlers.errors import Invalid, NotFound, Unavailable
 from handlers.http import answer, body, document
 from handlers.rules.creation import create_flow_run, create_task_run
-from handlers.rules.flow_runs import FLOW_RUN, FORCED_FLOW_RUN
+from handlers.rules.flow_runs import FLOW_RUN, FLOW_RUN_OF_OLD_WORKER, FORCED_FLOW_RUN
 from handlers.rules.orchestration import make_state, set_flow_run_state, set_task_run_state
 from handlers.rules.resume import Changed, check_input, read_pause, resume_flow_run
-from handlers.rules.transition import Transition
+from handlers.rules.transition import Compiled, Transition
 from schemas.runs import FlowRunCreate, TaskRunCreate
 from schemas.states import BulkSetState, ResumeFlowRun, SetState, read_time
 from sql.database import connection, transaction
@@ -23,8 +23,9 @@ from sql.filters import compose, sort_by
 
 blueprint = Blueprint("orchestration", __name__, url_prefix="/api")
 
-USER_AGENT = re.compile(r"prefect/(\d+)\.(\d+)\.(\d+)\S* \(API \S+\)")
 MAX_CHECKS = 5  # how often an input is checked when the run is paused anew meanwhile
+# The workers from the first to the second take the slots of deployments by themselves.
+SLOTS_OF_DEPLOYMENTS_VERSION, SLOTS_BY_RULES_VERSION = (3, 0, 0), (3, 0, 4)
 RENEWING_VERSION = (3, 4, 11)  # the first Prefect whose flow runs renew the lease of their deployment's slot
 
 
@@ -61,7 +62,7 @@ def post_flow_runs_set_state(state: dict, force: bool, limit: int, flow_runs: di
     for id in ids:
         try:
             with transaction() as conn:
-                outcome = set_flow_run_state(conn, id["id"], make_state(state), FORCED_FLOW_RUN if force else FLOW_RUN, renews())
+                outcome = set_flow_run_state(conn, id["id"], make_state(state), rules_for_flow_run(force), renews())
             result = describe_outcome(outcome)
         except NotFound as error:  # deleted meanwhile; the answer tells of the others all the same
             result = {"state": None, "status": "ABORT", "details": {"type": "abort_details", "reason": str(error)}}
@@ -74,7 +75,7 @@ def post_flow_runs_set_state(state: dict, force: bool, limit: int, flow_runs: di
 def post_flow_run_set_state(id: str, state: dict, force: bool) -> Response:
     """Propose a state for a flow run and tell what became of it (201 if a state was written, else 200)."""
     with transaction() as conn:
-        outcome = set_flow_run_state(conn, id, make_state(state), FORCED_FLOW_RUN if force else FLOW_RUN, renews())
+        outcome = set_flow_run_state(conn, id, make_state(state), rules_for_flow_run(force), renews())
     return answer_outcome(outcome)
 
 
@@ -117,9 +118,18 @@ def describe_outcome(outcome: Transition) -> dict[str, Any]:
 
 
 def renews() -> bool:
-    """Tell whether the client is one that renews the leases of its flow runs."""
-    version = USER_AGENT.fullmatch(request.headers.get("User-Agent", ""))
-    return bool(version) and tuple(map(int, version.groups())) >= RENEWING_VERSION
+    """Tell whether the client is known to be one that renews the leases of its flow runs."""
+    version = client_version()
+    return version is not None and version >= RENEWING_VERSION
+
+
+def rules_for_flow_run(force: bool) -> Compiled:
+    """Give the rules for the flow runs of the client."""
+    if force:
+        return FORCED_FLOW_RUN
+    version = client_version()
+    manages_slots = version is not None and SLOTS_OF_DEPLOYMENTS_VERSION <= version < SLOTS_BY_RULES_VERSION
+    return FLOW_RUN_OF_OLD_WORKER if manages_slots else FLOW_RUN
 
 
 def created_by() -> dict[str, str] | None:

@@ -26,7 +26,7 @@ def create_variable(name: str, value: Any, tags: list[str]) -> Response:
             record_event(conn, "created", sql.variables.create(conn, id=id, name=name, value=value, tags=tags))
             shown = sql.variables.read.send(conn, id=id)
     except errors.UniqueViolation:
-        raise Conflict(f"A variable with the name {name!r} already exists.") from None
+        raise taken(name) from None
     return document(shown.result(), 201)
 
 
@@ -91,10 +91,18 @@ def found(variable: bytes | None) -> Response:
     return document(variable)
 
 
+def taken(name: str) -> Conflict:
+    """Make the error for a name that another variable has."""
+    return Conflict(f"A variable with the name {name!r} already exists.")
+
+
 def update(changes: dict[str, Any], id: str | None = None, name: str | None = None) -> Response:
     """Change the variable of an id or a name."""
-    with transaction() as conn:
-        record_event(conn, "updated", sql.variables.update(conn, id=id, name=name, changes=changes))
+    try:
+        with transaction() as conn:
+            record_event(conn, "updated", sql.variables.update(conn, id=id, name=name, changes=changes))
+    except errors.UniqueViolation:
+        raise taken(changes["name"]) from None
     return no_content()
 
 

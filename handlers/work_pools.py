@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import orjson
 from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
 from handlers import pages
+from handlers.access import client_version
 from handlers.errors import NotFound, Unprocessable
 from handlers.http import answer, body, document, no_content
 from handlers.rules.job_variables import check_defaults
@@ -38,6 +40,8 @@ from sql.database import connection, transaction
 from sql.filters import compose, sort_by
 from sql.ids import uuid7
 
+RESULT_STORAGE_VERSION = (3, 3, 8)  # the first client that knows default_result_storage_block_id
+
 blueprint = Blueprint("work_pools", __name__, url_prefix="/api/work_pools")
 
 
@@ -55,7 +59,7 @@ def create_work_pool(name: str, **fields: Any) -> Response:
         pool = create_pool(conn, name=name, **fields)
         record_pool_status(conn, pool, uuid7())
         shown = sql.work_pools.read.send(conn, name=name)
-    return document(shown.result(), 201)
+    return document(for_client(shown.result()), 201)
 
 
 @blueprint.get("/<name>")
@@ -65,14 +69,14 @@ def read_work_pool(name: str) -> Response:
         pool = sql.work_pools.read(conn, name=name)
     if pool is None:
         raise NotFound(f"Work pool {name!r}")
-    return document(pool)
+    return document(for_client(pool))
 
 
 @blueprint.post("/filter")
 @body(WorkPoolsFilter)
 def filter_work_pools(**arguments: Any) -> Response:
     """List the pools that match, by name."""
-    return document(pages.read_list("work_pools", sort="NAME_ASC", **arguments))
+    return document(for_client(pages.read_list("work_pools", sort="NAME_ASC", **arguments)))
 
 
 @blueprint.post("/count")
@@ -211,6 +215,17 @@ def delete_worker(work_pool_name: str, name: str) -> Response:
         if not sql.workers.delete(conn, work_pool_id=read_pool_id(conn, work_pool_name), name=name):
             raise NotFound(f"Worker {name!r}")
     return no_content()
+
+
+def for_client(shown: bytes) -> bytes:
+    """Leave the block of results out of a work pool or a list of them, for a client that would refuse it."""
+    version = client_version()
+    if version is None or version >= RESULT_STORAGE_VERSION:
+        return shown
+    pools = orjson.loads(shown)
+    for pool in pools if isinstance(pools, list) else [pools]:
+        del pool["storage_configuration"]["default_result_storage_block_id"]
+    return orjson.dumps(pools)
 
 
 def is_reserved(name: str) -> bool:

@@ -1,7 +1,6 @@
 """Bodies of the operations under /block_documents."""
 
 from typing import Any
-from uuid import UUID
 
 from marshmallow import fields, validates_schema
 
@@ -13,30 +12,11 @@ from schemas.filters import group, joining
 BLOCK_DOCUMENT_SORTS = ("NAME_DESC", "NAME_ASC", "BLOCK_TYPE_AND_NAME_ASC")
 
 
-class BlockData(Document):
-    """The values of a block, an object. A value that is another block is an object `{"$ref": {"block_document_id": id}}`."""
-
-    default_error_messages = {"reference": "Must hold a block_document_id that is a UUID."}
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict:
-        values = super()._deserialize(value, attr, data, **kwargs)
-        problems = {}
-        for key, item in values.items():
-            if isinstance(item, dict) and "$ref" in item:
-                try:
-                    UUID(item["$ref"]["block_document_id"])
-                except (TypeError, KeyError, ValueError, AttributeError):
-                    problems[key] = {"$ref": [self.error_messages["reference"]]}
-        if problems:
-            raise ValidationError(problems)
-        return values
-
-
 class BlockDocumentCreate(Model):
     """A block document to create; only anonymous ones need no name."""
 
     name = fields.String(load_default=None, allow_none=True, validate=SLUG)
-    values = BlockData(data_key="data", load_default=dict)
+    values = Document(data_key="data", load_default=dict)
     block_schema_id = Id(required=True)
     block_type_id = Id(required=True)
     is_anonymous = fields.Boolean(load_default=False)
@@ -51,7 +31,7 @@ class BlockDocumentUpdate(Model):
     """What of a block document can change. Values that are not given stay, unless they are not to be merged."""
 
     block_schema_id = Id(load_default=None, allow_none=True)
-    values = BlockData(data_key="data")
+    values = Document(data_key="data")
     merge_existing_data = fields.Boolean(load_default=True)
 
 

@@ -16,7 +16,7 @@ MIN_INTERVAL, MAX_INTERVALS = timedelta(seconds=1), 500
 class History(Arguments):
     """The time from `start` to `end` in pieces of `interval`: loaded, the end is that of the last piece, 500 at most.
 
-    An end that is not after the start leaves no piece.
+    An end that is not after the start leaves no piece. An interval below MIN_INTERVAL is left for the operation to refuse.
     """
 
     start = Time(required=True, data_key="history_start")
@@ -28,9 +28,7 @@ class History(Arguments):
         start, end = history["start"], history["end"]
         try:
             interval = timedelta(seconds=history["interval"])
-            if interval < MIN_INTERVAL:
-                raise ValidationError("Must be 1 or more.", "history_interval_seconds")
-            count = max(0, -((start - end) // interval))  # rounded up
+            count = max(0, -((start - end) // max(interval, MIN_INTERVAL)))  # rounded up
             return history | {"interval": interval, "end": start + min(count, MAX_INTERVALS) * interval}
         except OverflowError:
             message = "The last interval must end before the year 10000."

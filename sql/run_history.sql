@@ -40,9 +40,9 @@ SELECT COALESCE(json_agg(json_build_object('interval_start', downbeat.rfc3339(pi
        LEFT JOIN states ON states.interval_start = pieces.start
  WHERE pieces.start < %(end)s::timestamptz;
 
--- name: average_lateness :json
+-- name: average_lateness :value
 -- The seconds by which the flow runs that match are late on average; null if there are none.
-SELECT to_json(round(avg(downbeat.estimated_start_time_delta(flow_run.state_type, flow_run.start_time,
-                                                             flow_run.expected_start_time))::numeric, 6)::float8)::text
+SELECT round(avg(downbeat.estimated_start_time_delta(flow_run.state_type, flow_run.start_time,
+                                                     flow_run.expected_start_time))::numeric, 6)::float8
   FROM flow_run
  WHERE {filter};

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.resources import NOBODY, problems
+from tests.resources import NOBODY, problems, told
 from tests.test_deployments import change, deploy, read, runs_of
 
 DAILY = {"cron": "0 9 * * *", "timezone": "UTC", "day_or": True}
@@ -127,5 +127,5 @@ def test_an_update_with_the_same_slugs_and_schedules_leaves_the_runs(client):
 )
 def test_an_update_that_does_not_say_which_schedule_it_means_is_refused(client, schedules):
     deployment = deploy(client, schedules=[{"schedule": DAILY, "slug": "a"}, {"schedule": HOURLY, "slug": "b"}])
-    assert problems(change(client, deployment, 422, schedules=schedules))[0].startswith("body.schedules")
+    assert told(change(client, deployment, 422, schedules=schedules))
     assert read(client, deployment) == deployment

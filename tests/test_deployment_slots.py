@@ -129,6 +129,28 @@ def test_a_client_that_is_too_old_to_renew_leases_keeps_its_slot(client, module_
             assert conn.execute(until, [lease]).fetchone() == (endless,)
 
 
+@pytest.mark.parametrize(
+    ("agent", "takes_it_by_itself"),
+    [
+        ("prefect/3.0.0rc20 (API 0.8.4)", True),
+        ("prefect/3.0.3 (API 0.8.4)", True),
+        ("prefect/3.0.4 (API 0.8.4)", False),
+        ("prefect/2.20.16 (API 0.8.4)", False),
+        ("prefect/3.0.3", False),
+        ("curl/8", False),
+    ],
+)
+def test_the_rules_take_no_slot_for_workers_that_take_it_by_themselves(client, agent, takes_it_by_itself):
+    deployment, headers = make_deployment(client), {"User-Agent": agent}
+    one, two = (make_run(client, deployment, state={"type": "SCHEDULED"}) for _ in range(2))
+    assert propose(client, one, "PENDING", headers)["status"] == "ACCEPT"
+    assert read_limit(client, deployment)["active_slots"] == (0 if takes_it_by_itself else 1)
+    assert propose(client, two, "PENDING", headers)["status"] == ("ACCEPT" if takes_it_by_itself else "REJECT")
+    assert propose(client, one, "RUNNING", headers)["status"] == "ACCEPT"
+    assert propose(client, one, "COMPLETED", headers)["status"] == "ACCEPT"
+    assert read_limit(client, deployment)["active_slots"] == 0
+
+
 def test_the_runner_renews_the_lease_and_is_told_when_it_is_gone(client):
     deployment = make_deployment(client)
     run = make_run(client, deployment, state={"type": "SCHEDULED"})

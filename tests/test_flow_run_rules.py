@@ -7,10 +7,11 @@ import pytest
 
 import sql
 from handlers.errors import NotFound
+from handlers.rules.common import wait_for_scheduled_time
 from handlers.rules.effects import FLOW_RUN_EFFECTS
 from handlers.rules.flow_runs import FLOW_RUN, LATE_FLOW_RUN
 from handlers.rules.orchestration import set_flow_run_state
-from handlers.rules.transition import TERMINAL, TYPES, State
+from handlers.rules.transition import TERMINAL, TYPES, State, Transition
 from schemas.states import NO_DETAILS
 from sql.ids import uuid7
 from tests.runs import make_flow, make_flow_run, make_task_run, propose_flow_run, read_flow_run, read_task_run
@@ -101,6 +102,18 @@ def test_early_run_is_told_how_long_to_wait(conn, first):
     assert waiting.status == "WAIT" and waiting.proposed is None
     assert 58 <= waiting.details["delay_seconds"] <= 60
     assert read_flow_run(conn, id)["state_type"] == first
+
+
+@pytest.mark.parametrize(
+    ("early_seconds", "wait_seconds"),
+    [(-5, None), (-0.3, None), (0.5, None), (0.500001, 1), (1.5, 1), (1.500001, 2), (2.5, 2), (59.999999, 60)],
+)
+def test_a_wait_is_in_whole_seconds_of_which_a_half_is_none(early_seconds, wait_seconds):
+    now = datetime(2026, 11, 21, tzinfo=timezone.utc)
+    due = (now + timedelta(seconds=early_seconds)).isoformat()
+    initial = State("SCHEDULED", "Scheduled", details={**NO_DETAILS, "scheduled_time": due})
+    outcome = wait_for_scheduled_time(None, Transition({}, initial, State("RUNNING", "Running"), now))
+    assert outcome.details.get("delay_seconds") == wait_seconds
 
 
 def test_run_that_is_less_than_half_a_second_early_starts(conn):

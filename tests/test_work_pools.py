@@ -239,3 +239,30 @@ def test_the_holders_of_slots_are_listed_by_queue(client):
     default, queue = status["queues"]
     assert (default["active_slots"], queue["active_slots"], queue["flow_run_count"]) == (0, 3, 3)
     assert {run["id"] for run in queue["flow_runs"]} < {run["id"] for run in runs}
+
+
+@pytest.mark.parametrize(
+    ("agent", "knows_it"),
+    [
+        ("prefect/3.3.7 (API 0.8.4)", False),
+        ("prefect/3.3.7.dev1+2.gabc (API 0.8.4)", False),
+        ("prefect/2.20.16 (API 0.8.4)", False),
+        ("prefect/3.3.8 (API 0.8.4)", True),
+        ("prefect/3.10.0 (API 0.8.4)", True),
+        ("prefect/3.3 (API 0.8.4)", True),
+        ("prefect/3.3.7", True),
+        ("prefect/" + "0" * 5000 + ".0.0 (API 0.8.4)", True),
+        ("prefect/3.3.7 (API 0.8.4) x", True),
+        ("", True),
+    ],
+)
+def test_a_client_before_3_3_8_gets_pools_without_the_field_that_it_refuses(client, agent, knows_it):
+    headers, name = {"User-Agent": agent}, unique("pool")
+    shown = [client.post("/api/work_pools/", json={"name": name}, headers=headers).json]
+    shown.append(client.get(f"/api/work_pools/{name}", headers=headers).json)
+    shown += client.post("/api/work_pools/filter", json={"work_pools": {"name": {"any_": [name]}}}, headers=headers).json
+    assert [pool["name"] for pool in shown] == [name] * 3
+    for pool in shown:
+        assert ("default_result_storage_block_id" in pool["storage_configuration"]) == knows_it
+        assert "bundle_upload_step" in pool["storage_configuration"]
+    assert client.post("/api/work_pools/filter", json={"work_pools": {"id": {"any_": []}}}, headers=headers).json == []

@@ -4,6 +4,7 @@ from handlers.rules import effects, flow_runs, task_runs
 
 TABLES = {
     "Rules for flow runs": flow_runs.FLOW_RUN,
+    "Rules for flow runs of old workers": flow_runs.FLOW_RUN_OF_OLD_WORKER,
     "Rules for flow runs when forced": flow_runs.FORCED_FLOW_RUN,
     "Rules for flow runs that are late": flow_runs.LATE_FLOW_RUN,
     "Effects on flow runs": effects.FLOW_RUN_EFFECTS,

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from cryptography.fernet import Fernet
 
+from handlers.errors import BadRequest
 from handlers.rules.encryption import decrypt
 
 HIDDEN = "********"
@@ -41,12 +42,17 @@ def secret_paths(fields: Any) -> list[list[str]]:
 
 
 def separate(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Take apart plain values and blocks; of these, give the ids by field."""
-    blocks = {
-        key: str(UUID(value["$ref"]["block_document_id"]))
-        for key, value in values.items()
-        if isinstance(value, dict) and "$ref" in value
-    }
+    """Take apart plain values and blocks; of these, give the ids by field. A block is `{"$ref": {"block_document_id": id}}`.
+
+    Raises BadRequest naming the field whose reference is of another form.
+    """
+    blocks = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and "$ref" in value:
+            try:
+                blocks[key] = str(UUID(value["$ref"]["block_document_id"]))
+            except (TypeError, KeyError, ValueError, AttributeError):
+                raise BadRequest(f"The reference in {key!r} must hold a block_document_id that is a UUID.") from None
     return {key: value for key, value in values.items() if key not in blocks}, blocks
 
 

@@ -1,5 +1,7 @@
 """Rules that hold for flow runs and task runs alike, as observed on Prefect 3.8.3."""
 
+import math
+
 from psycopg import Connection
 
 from handlers.rules.transition import PENDING, State, Transition, abort, propose, wait
@@ -26,9 +28,9 @@ def copy_scheduled_time(conn: Connection, transition: Transition) -> Transition:
 
 
 def wait_for_scheduled_time(conn: Connection, transition: Transition) -> Transition:
-    """Tell a run that comes early how long to wait, in whole seconds; less than half a second does not count."""
+    """Tell a run that comes early how long to wait, in whole seconds; a half does not count (observed on Prefect 3.8.3)."""
     scheduled_time = transition.initial.time("scheduled_time")
-    delay_seconds = round((scheduled_time - transition.now).total_seconds()) if scheduled_time else 0
+    delay_seconds = math.ceil((scheduled_time - transition.now).total_seconds() - 0.5) if scheduled_time else 0
     return wait(transition, delay_seconds, "Scheduled time is in the future") if delay_seconds > 0 else transition
 
 

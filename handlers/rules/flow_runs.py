@@ -191,6 +191,11 @@ FLOW_RUN = compile_table(
     )
 )
 
+# Some old workers take the slot of a deployment themselves, before they propose PENDING.
+FLOW_RUN_OF_OLD_WORKER = {
+    pair: tuple(rule for rule in rules if rule is not take_deployment_slot) for pair, rules in FLOW_RUN.items()
+}
+
 # What holds even when the rules are passed over (force).
 FORCED_FLOW_RUN = compile_table(
     (

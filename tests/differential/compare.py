@@ -124,10 +124,10 @@ def differences(step: Step, theirs: Answer, ours: Answer, pairing: Pairing) -> I
 def validation_differences(theirs: dict, ours: dict) -> Iterator[str]:
     """Compare refusals of a body: the same shape, and a field that both complain of, or one a field inside the other's.
 
-    What Prefect tells in words, with nothing but `detail`, ours tells so too. Only a limit of a list may be named as a field.
+    What Prefect tells in words, with nothing but `detail`, ours tells so too; only numbers out of range may be named as fields.
     """
     if set(theirs) == {"detail"}:
-        if any(error["loc"][-1] != "limit" for error in ours["exception_detail"]):
+        if any(error["loc"][-1] not in ("limit", "slots") for error in ours["exception_detail"]):
             yield f"shape of the refusal: theirs {theirs}, ours {ours}"
         return
     if set(ours) != set(theirs) or not isinstance(ours["exception_detail"], list):

@@ -156,6 +156,17 @@ SEQUENCES = {
         by_client("PENDING", run="three"),
         concurrency_options=CANCEL_NEW,
     ),
+    "workers_that_take_slots_by_themselves": [
+        step
+        for agent in ("3.0.0rc20", "3.0.3", "3.0.4", "2.20.16")
+        for step in lives(
+            *(
+                propose("PENDING", run=run)._replace(headers={"User-Agent": f"prefect/{agent} (API 0.8.4)"})
+                for run in ("one", "two")
+            ),
+            name=f"{agent}-{{unique}}",
+        )
+    ],
     "client_without_leases": lives(
         propose("PENDING", run="one"),
         propose("RUNNING", run="one"),

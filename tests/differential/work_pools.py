@@ -56,7 +56,22 @@ DURATIONS = ("time_in_current_state",)
 POOL_STATUS = Step("POST", f"{POOL}/concurrency_status", {}, ignore=DURATIONS)
 
 
+OLD = ("prefect/3.3.7 (API 0.8.4)", "prefect/3.3.8 (API 0.8.4)", "prefect/2.20.16 (API 0.8.4)", "prefect/3.3", "curl/8")
+
+
+def by_client(agent: str) -> list[Step]:
+    """Make, read and list a pool as a client of another version does."""
+    name = f"{OLD.index(agent)}-{{unique}}"
+    steps = (
+        create_pool(name),
+        Step("GET", f"/work_pools/{name}"),
+        Step("POST", "/work_pools/filter", {"work_pools": {"name": {"any_": [name]}}}),
+    )
+    return [step._replace(headers={"User-Agent": agent}) for step in steps]
+
+
 SEQUENCES = {
+    "old_clients": [step for agent in OLD for step in by_client(agent)],
     "life_cycle": [
         create_pool(),
         create_pool(),
