@@ -10,7 +10,6 @@ python app.py explain 'POST /api/flow_runs/filter' '{"limit": 5}' [--analyze]
                          show the statements that a request runs, with their plans on the rows at hand; all it does is undone
 """
 
-import logging
 import os
 import signal
 import sys
@@ -20,7 +19,7 @@ from flask import Flask
 
 import sql.database
 import sql.migrate
-from handlers import BLUEPRINTS, loops
+from handlers import BLUEPRINTS, log_format, loops
 from handlers.access import register_checks
 from handlers.domain import prefect_files
 from handlers.http import IdConverter, TextConverter, register_errors
@@ -65,7 +64,7 @@ def run_loops(arguments: list[str]) -> str | None:
     """Run the loops in this process until it is told to stop; gives what is wrong if all are switched off."""
     if not loops.enabled():
         return "All loops are switched off."
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    log_format.configure("INFO")
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

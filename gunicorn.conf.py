@@ -29,7 +29,7 @@ import threading
 from psycopg import OperationalError
 
 import sql.database
-from handlers import loops
+from handlers import log_format, loops
 from handlers.access import find_danger, find_doubts
 from handlers.websockets import loop
 from handlers.worker import raise_file_limit
@@ -61,6 +61,8 @@ stopping = threading.Event()
 
 def on_starting(server):
     """Bring the database up to date. The start ends here if there is none, or one that is not for us."""
+    log_format.configure(setting("server.logging_level"))
+    log_format.reform(server.log.error_log)
     if danger := find_danger(server.cfg.address):
         sys.exit(danger)
     if doubts := find_doubts():

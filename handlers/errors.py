@@ -1,6 +1,10 @@
 """What can go wrong in the domain; handlers/http.py makes each of them an HTTP answer."""
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
+
+MAX_PROBLEMS = 100
 
 
 class NotFound(Exception):
@@ -31,11 +35,11 @@ class Unavailable(Exception):
 
 
 class Invalid(Exception):
-    """The request breaks its schema (422): a list of problems, each with `loc` (the path to the field) and `msg`."""
+    """The request breaks its schema (422): its first problems, each with `loc` (the path to the field) and `msg`."""
 
-    def __init__(self, problems: list[dict[str, Any]], body: Any = None):
-        super().__init__("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems))
-        self.problems, self.body = problems, body
+    def __init__(self, problems: Iterable[dict[str, Any]], body: Any = None):
+        self.problems, self.body = list(islice(problems, MAX_PROBLEMS)), body
+        super().__init__("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in self.problems))
 
 
 def invalid(message: str, *path: str | int) -> Invalid:

@@ -179,7 +179,7 @@ def create_events() -> Response:
         except ValidationError as error:
             problems[place] = error.normalized_messages()
     if problems:
-        raise Invalid(list(find_problems(problems, contents, ("body",))), contents)
+        raise Invalid(find_problems(problems, contents, ("body",)), contents)
     record(batch)
     return no_content()
 

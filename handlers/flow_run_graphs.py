@@ -16,11 +16,10 @@ arguments_schema = FlowRunGraph()
 @blueprint.get("/<id:id>/graph")
 def read_flow_run_graph_v1(id: str) -> Response:
     """List the task runs of a flow run, each with the task runs that it depends on."""
+    max_nodes = setting("server.flow_run_graph.max_nodes")
     with connection() as conn:
-        dependencies = sql.flow_run_graphs.read_dependencies(conn, flow_run_id=id)
-    if dependencies is None:
-        raise NotFound("Flow run")
-    return document(dependencies)
+        dependencies = sql.flow_run_graphs.read_dependencies(conn, flow_run_id=id, max_nodes=max_nodes)
+    return show(dependencies, id, max_nodes)
 
 
 @blueprint.get("/<id:id>/graph-v2")
@@ -31,6 +30,11 @@ def read_flow_run_graph_v2(id: str) -> Response:
     max_artifacts = setting("server.flow_run_graph.max_artifacts")
     with connection() as conn:
         graph = sql.flow_run_graphs.read(conn, flow_run_id=id, max_nodes=max_nodes, max_artifacts=max_artifacts, **arguments)
+    return show(graph, id, max_nodes)
+
+
+def show(graph: bytes | None, id: str, max_nodes: int) -> Response:
+    """Answer with a graph, unless there is none or it is too large."""
     if graph is None:
         raise NotFound("Flow run")
     if graph == b"null":

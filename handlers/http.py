@@ -21,6 +21,7 @@ from schemas.settings import setting
 log = logging.getLogger("downbeat.http")
 
 MAX_BODY_BYTES = setting("downbeat.max_body_bytes")
+MAX_ECHOED_BODY, MAX_ECHOED_TEXT = 65536, 1024  # characters; by far more than Prefect's own client ever sends in vain
 RETRYABLE = (errors.OperationalError, errors.ReadOnlySqlTransaction, PoolTimeout, Unavailable)
 
 
@@ -90,9 +91,8 @@ def load(schema: Schema, content: Any, location: str = "body") -> Any:
     try:
         return schema.load(content)
     except ValidationError as error:
-        raise Invalid(
-            list(find_problems(error.normalized_messages(), content, (location,))), content if location == "body" else None
-        ) from None
+        problems = find_problems(error.normalized_messages(), content, (location,))
+        raise Invalid(problems, content if location == "body" else None) from None
 
 
 def find_problems(messages: Any, value: Any, path: tuple) -> Iterator[dict[str, Any]]:
@@ -135,13 +135,44 @@ def register_errors(app: Flask) -> None:
 
 
 def answer_invalid(error: Invalid) -> Response:
-    """Answer 422 with the problems and the body that has them."""
+    """Answer 422 with the first problems and the body that has them, as far as these are not too large to be repeated."""
+    problems: list[bytes] = []
+    size = 0
+    for problem in error.problems:
+        parts = [excerpt(part, MAX_ECHOED_TEXT) for part in problem["loc"]]
+        shown = {
+            "loc": parts,
+            "msg": excerpt(problem["msg"], MAX_ECHOED_TEXT),
+            "input": excerpt(problem["input"], MAX_ECHOED_TEXT),
+        }
+        problems.append(encode({**problem, **shown}))
+        size += len(problems[-1])
+        if size > MAX_ECHOED_BODY:
+            break
     content = {
         "exception_message": "Invalid request received.",
-        "exception_detail": error.problems,
-        "request_body": error.body,
+        "exception_detail": [orjson.Fragment(problem) for problem in problems],
+        "request_body": excerpt(error.body, MAX_ECHOED_BODY),
     }
-    return document(orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS), 422)
+    return document(encode(content), 422)
+
+
+def encode(content: Any) -> bytes:
+    """Write as JSON what may have come from anywhere."""
+    return orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS)
+
+
+def excerpt(value: Any, room: int) -> Any:
+    """Give a value that takes about so many characters as JSON; of a longer text the beginning, of anything else None."""
+    if isinstance(value, str):
+        return value if len(value) <= room else f"{value[:room]}…"
+    stack = [value]
+    while stack and room >= 0:
+        item = stack.pop()
+        room -= len(item) if isinstance(item, (str, dict, list)) else 5
+        if room >= 0 and isinstance(item, (dict, list)):
+            stack += [*item, *item.values()] if isinstance(item, dict) else item
+    return value if room >= 0 else None
 
 
 def answer_integrity(error: errors.IntegrityError) -> Response:

@@ -15,6 +15,7 @@ import orjson
 
 from schemas.sources import find
 
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 TRUE, FALSE = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
 ISO_DURATION = re.compile(r"P(?:([\d.]+)W)?(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?")
 CLOCK_DURATION = re.compile(r"(?:(\d+) ?d(?:ays?)?,? ?)?(?:(\d+):(\d\d)(?::(\d\d(?:\.\d+)?))?)?")
@@ -66,6 +67,13 @@ def secret(value: Any) -> str:
     return text(value)
 
 
+def level(value: Any) -> str:
+    """Read how weighty something must be to be logged."""
+    if text(value).upper() not in LEVELS:
+        raise ValueError
+    return value.upper()
+
+
 def names(value: Any) -> list[str]:
     """Read a list of names, separated by commas or as JSON."""
     items = orjson.loads(value) if isinstance(value, str) and value.startswith("[") else value
@@ -84,6 +92,7 @@ WANTED = {
     duration: "a duration such as 90, PT1M30S or 0:01:30",
     text: "a text",
     secret: "a text",
+    level: " or ".join(LEVELS),
     names: "a list of names such as a,b",
     document: "an object as JSON",
 }
@@ -129,7 +138,7 @@ TABLE = (
     Setting("web.concurrency", None, integer),
     Setting("server.encryption_key", None, secret, "ORION_ENCRYPTION_KEY"),
     # Prefect's, in the order of its documentation.
-    Setting("server.logging_level", "WARNING", text, "PREFECT_LOGGING_SERVER_LEVEL"),
+    Setting("server.logging_level", "WARNING", level, "PREFECT_LOGGING_SERVER_LEVEL"),
     Setting("server.analytics_enabled", False, flag),
     Setting("server.metrics_enabled", False, flag, "PREFECT_API_ENABLE_METRICS"),
     Setting("server.log_retryable_errors", False, flag, "PREFECT_API_LOG_RETRYABLE_ERRORS"),

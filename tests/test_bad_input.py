@@ -264,3 +264,34 @@ def test_a_name_ends_with_its_last_character(client, known, rows, rule, method, 
     answer = client.open(fill(rule, known, **names), method=method)
     assert 400 <= answer.status_code < 500
     check(answer, before, rows)
+
+
+@pytest.mark.parametrize("content", [
+    {f"unknown{number}": number for number in range(20_000)},
+    {"name": 1, "x" * 1_000_000: 1},
+    {"name": ["y" * 1_000_000]},
+    {"name": {"z": [[] for _ in range(300_000)]}},
+    {"name": "f", "tags": [None] * 50_000},
+    {"name": "f", "tags": [{"a": "w" * 2000}] * 500},
+    {"name": "f", "labels": {"k" * 5000 + str(number): [] for number in range(200)}},
+    "t" * 1_000_000,
+    [0] * 500_000,
+], ids=lambda content: type(content).__name__)  # fmt: skip
+def test_a_refusal_is_short_however_much_is_wrong(client, content):
+    answer = client.post("/api/flows/", json=content)
+    assert answer.status_code == 422
+    assert 1 <= len(answer.json["exception_detail"]) <= 100
+    assert len(answer.data) < 250_000
+
+
+def test_a_refusal_of_what_is_no_json_is_short(client):
+    answer = client.post("/api/flows/", data="{" * 1_000_000, content_type="application/json")
+    assert answer.status_code == 422
+    assert len(answer.data) < 250_000
+
+
+def test_a_refusal_repeats_what_was_wrong(client):
+    content = {"name": 1, "tags": ["a", None], "labels": {"a": [1]}}
+    answer = client.post("/api/flows/", json=content)
+    assert answer.json["request_body"] == content
+    assert [problem["input"] for problem in answer.json["exception_detail"] if problem["loc"] == ["body", "name"]] == [1]

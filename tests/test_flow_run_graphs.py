@@ -219,13 +219,14 @@ def test_no_more_artifacts_are_shown_than_set(run, module_database, monkeypatch)
     assert [artifact["id"] for artifact in run.graph()["artifacts"]] == ids[:2]
 
 
-def test_a_graph_with_more_nodes_than_set_is_refused(client, run, monkeypatch):
+@pytest.mark.parametrize("graph", ["graph", "graph-v2"])
+def test_a_graph_with_more_nodes_than_set_is_refused(client, run, monkeypatch, graph):
     for name in "abc":
         run.task(name)
     monkeypatch.setenv("PREFECT_SERVER_FLOW_RUN_GRAPH_MAX_NODES", "3")
-    assert len(run.graph()["nodes"]) == 3
+    assert client.get(f"/api/flow_runs/{run.run['id']}/{graph}").status_code == 200
     monkeypatch.setenv("PREFECT_SERVER_FLOW_RUN_GRAPH_MAX_NODES", "2")
-    answer = client.get(f"/api/flow_runs/{run.run['id']}/graph-v2")
+    answer = client.get(f"/api/flow_runs/{run.run['id']}/{graph}")
     assert (answer.status_code, list(answer.json)) == (400, ["detail"])
     assert "more than 2 nodes" in answer.json["detail"]
 
