@@ -31,12 +31,13 @@ from psycopg import OperationalError
 import sql.database
 from handlers import log_format, loops
 from handlers.access import find_danger, find_doubts
+from handlers.rules.block_catalog import catalog, install_block_types
 from handlers.websockets import loop
 from handlers.worker import raise_file_limit
 from schemas.addresses import bind as address
 from schemas.addresses import database_url, direct_url
 from schemas.settings import check, setting
-from sql.database import close_pool, open_pool
+from sql.database import close_pool, connect, open_pool, within
 from sql.migrate import Refused, migrate
 from sql.postgres import replace_lost_supervisors
 from sql.supervisor import die_with_parent
@@ -73,6 +74,9 @@ def on_starting(server):
         sys.exit("DATABASE_URL is not set. `python app.py serve` runs a PostgreSQL of its own.")
     try:
         migrate(url)
+        if setting("server.register_blocks_on_start"):
+            with connect(url) as conn, within(conn):
+                install_block_types(conn, catalog())
     except (Refused, OperationalError) as error:
         sys.exit(str(error))
 

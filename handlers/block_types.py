@@ -11,6 +11,7 @@ from handlers import pages
 from handlers.block_documents import read_documents
 from handlers.errors import Conflict, NotFound
 from handlers.http import answer, body, document, load, no_content
+from handlers.rules.block_catalog import OWN, install_block_types
 from schemas.block_documents import BlockDocumentFilter
 from schemas.block_types import BlockTypeCreate, BlockTypesFilter, BlockTypeUpdate, Secrets
 from sql.database import connection, transaction
@@ -89,6 +90,14 @@ def delete_block_type(id: str) -> Response:
         record_event(conn, "deleted", sql.block_types.delete(conn, id=id))
         sql.block_documents.forget_storage.send(conn)
     return no_content()
+
+
+@blueprint.post("/install_system_block_types")
+def install_system_block_types() -> Response:
+    """Register the protected block types where they are missing."""
+    with transaction() as conn:
+        install_block_types(conn, [each for each in OWN.values() if each["is_protected"]])
+    return answer(None)
 
 
 @blueprint.get("/slug/<slug>/block_documents")

@@ -1,14 +1,14 @@
-"""Operations under /collections: the kinds of workers there are, from which work pools are made.
+"""Operations under /collections: what integrations offer, from the files that come with the web UI.
 
-Their job templates are empty here: a worker writes its own one, which is that of the version that runs, into a pool that has
-none when it first asks about it.
+Where those are not installed there are the kinds of workers, from which work pools are made, without job templates: a worker
+writes its own one, which is that of the version that runs, into a pool that has none when it first asks about it.
 """
 
 from urllib.parse import quote
 
 from flask import Blueprint, Response
 
-from handlers.errors import NotFound
+from handlers.domain.prefect_files import BLOCKS, VIEWS, read_json
 from handlers.http import answer
 
 KINDS = (
@@ -28,9 +28,22 @@ blueprint = Blueprint("collections", __name__, url_prefix="/api/collections")
 
 @blueprint.get("/views/<view>")
 def read_view(view: str) -> Response:
-    """Give the kinds of workers by package and type; there are no other views."""
-    if view != "aggregate-worker-metadata":
-        raise NotFound(f"View {view}")
+    """Give the kinds of workers or the block types of integrations, by package; flows are not in what is installed."""
+    content = None
+    if view == "aggregate-worker-metadata":
+        content = read_json(f"{VIEWS}{view}.json") or kinds_of_workers()
+        content.get("prefect", {}).pop("prefect-agent", None)
+    elif view == "aggregate-block-metadata":
+        content = (read_json(BLOCKS) or {}).get("collections")
+    elif view not in ("aggregate-flow-metadata", "demo-flows"):
+        return answer({"detail": f"View {view} not found in registry"}, 404)
+    if content is None:
+        return answer({"detail": f"Requested content missing for view {view}"}, 404)
+    return answer(content)
+
+
+def kinds_of_workers() -> dict[str, dict]:
+    """Give the kinds of workers that are known without any file, by package and type."""
     packages: dict[str, dict] = {}
     for package, kind, name, place in KINDS:
         packages.setdefault(package, {})[kind] = {
@@ -43,7 +56,7 @@ def read_view(view: str) -> Response:
             "is_beta": False,
             "default_base_job_configuration": {},
         }
-    return answer(packages)
+    return packages
 
 
 def logo(name: str) -> str:

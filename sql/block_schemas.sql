@@ -54,6 +54,12 @@ SELECT id::text
  ORDER BY created DESC, id DESC
  LIMIT 1;
 
+-- name: find_known :many
+-- Those of the given checksums and versions of which there is a schema.
+SELECT block_schema.checksum, block_schema.version
+  FROM unnest(%(checksums)s::text[], %(versions)s::text[]) AS given (checksum, version)
+       JOIN block_schema ON block_schema.checksum = given.checksum AND block_schema.version = given.version;
+
 -- name: create_reference :exec
 -- Note that a field of a schema holds blocks of another, unless that is noted.
 INSERT INTO block_schema_reference (id, name, parent_block_schema_id, reference_block_schema_id)

@@ -7,6 +7,18 @@ VALUES (%(id)s::uuid, %(name)s::text, %(slug)s::text, %(logo_url)s::text, %(docu
         %(description)s::text, %(code_example)s::text)
 RETURNING id, name, slug, logo_url, documentation_url, description, code_example, is_protected, now() AS occurred;
 
+-- name: create_missing :exec
+-- Insert those of the given block types that are not there, and protect those that are to be; others stay as they are.
+INSERT INTO block_type (id, name, slug, logo_url, documentation_url, description, code_example, is_protected)
+SELECT given.id, given.name, given.slug, given.logo_url, given.documentation_url, given.description, given.code_example,
+       given.is_protected
+  FROM jsonb_to_recordset(%(block_types)s::jsonb)
+       AS given (id uuid, name text, slug text, logo_url text, documentation_url text, description text, code_example text,
+                 is_protected boolean)
+ ORDER BY given.slug
+    ON CONFLICT (slug) DO UPDATE SET is_protected = TRUE
+ WHERE excluded.is_protected AND NOT block_type.is_protected;
+
 -- name: read_by_slug :json
 -- One block type by its unique slug.
 SELECT row_to_json(block_type)::text
@@ -40,3 +52,9 @@ RETURNING id, name, slug, logo_url, documentation_url, description, code_example
 SELECT id::text
   FROM block_type
  WHERE slug = %(slug)s::text;
+
+-- name: find_many :many
+-- The ids of the block types of slugs.
+SELECT slug, id::text
+  FROM block_type
+ WHERE slug = ANY (%(slugs)s::text[]);

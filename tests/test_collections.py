@@ -1,5 +1,9 @@
 """The kinds of workers that clients may make work pools for."""
 
+import pytest
+
+from tests.packages import install
+
 VIEW = "/api/collections/views/aggregate-worker-metadata"
 
 
@@ -22,6 +26,25 @@ def test_a_pool_can_be_made_of_each_kind_and_waits_for_the_job_template_of_its_w
             assert (pool.status_code, pool.json["type"], pool.json["base_job_template"]) == (201, kind, {})
 
 
-def test_other_views_do_not_exist(client):
-    answer = client.get("/api/collections/views/demo-flows")
-    assert (answer.status_code, answer.json) == (404, {"detail": "View demo-flows not found"})
+def test_with_the_files_of_the_web_interface_there_is_what_they_tell(client, tmp_path, monkeypatch):
+    block_types = {"account": {"slug": "account"}}
+    install(tmp_path, monkeypatch, block_types=block_types)
+    assert client.get(VIEW).json == {"prefect": {"process": {"type": "process"}}}
+    blocks = client.get("/api/collections/views/aggregate-block-metadata").json
+    assert blocks == {"prefect-made-up": {"block_types": block_types}}
+
+
+@pytest.mark.parametrize(
+    ("view", "detail"),
+    [
+        ("demo-flows", "Requested content missing for view demo-flows"),
+        ("aggregate-flow-metadata", "Requested content missing for view aggregate-flow-metadata"),
+        ("aggregate-block-metadata", "Requested content missing for view aggregate-block-metadata"),
+        ("other", "View other not found in registry"),
+        ("..%2fcollection_blocks_data", None),
+    ],
+)
+def test_other_views_do_not_exist(client, view, detail):
+    answer = client.get(f"/api/collections/views/{view}")
+    assert answer.status_code == 404
+    assert detail in (answer.json["detail"], None)

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "handlers.errors": (),
     "handlers.sandbox": ("handlers.sandbox",),
     "handlers.sandbox.pool": ("handlers.sandbox", "handlers.errors", "schemas"),
-    "handlers.rules": ("handlers.rules", "handlers.sandbox", "handlers.errors", "schemas", "sql"),
+    "handlers.rules": ("handlers.rules", "handlers.domain", "handlers.sandbox", "handlers.errors", "schemas", "sql"),
     "handlers.domain": ("handlers.domain", "handlers.errors", "schemas", "sql"),
     "handlers.loops": ("handlers.loops", "handlers.rules", "handlers.errors", "schemas", "sql"),
     "schemas": ("schemas",),

@@ -11,39 +11,15 @@ import pytest
 from app import create_app, main
 from handlers.domain.prefect_files import PACKAGE, PLACEHOLDER, SHA256
 from tests.downbeat_server import ROOT
+from tests.packages import BASE, SCRIPT, install, make_wheel
 
-BASE = PLACEHOLDER.decode()
-SCRIPT = f'import "{BASE}/assets/other.js";' + "0;" * 1000 + f'fetch("{BASE}/ui-settings")'
-FILES = {
-    "prefect/__init__.py": "raise SystemExit('The package was imported.')",
-    "prefect/server/ui/index.html": f'<script src="{BASE}/assets/one.js"></script>v1',
-    "prefect/server/ui/assets/one.js": SCRIPT,
-    "prefect/server/ui/assets/one.js.map": "{}",
-    "prefect/server/ui/ico/site.webmanifest": "{}",
-    "prefect/server/ui-v2/index.html": f'<base href="{BASE}/">v2',
-    "prefect/server/ui-v2/assets/two.js": "0;" * 1000,
-    "prefect/server/api/server.py": "",
-    "prefect/server/collection_blocks_data.json": '{"collections": {}}',
-}
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """A wheel that is made like the published one."""
-    path = tmp_path_factory.mktemp("wheel") / "prefect-3.8.3-py3-none-any.whl"
-    with ZipFile(path, "w") as package:
-        for name, content in FILES.items():
-            package.writestr(name, content)
-    return path
+PAGE = {"Accept": "text/html,application/xhtml+xml"}
 
 
 @pytest.fixture
-def installed(wheel, tmp_path, monkeypatch):
-    """Its files, installed where the server looks for them."""
-    path = tmp_path / "share" / "ui.zip"
-    monkeypatch.setenv("DOWNBEAT_UI_FILES", str(path))
-    assert main(["ui", str(wheel)]) is None
-    return path
+def installed(tmp_path, monkeypatch):
+    """The path of the files, installed where the server looks for them."""
+    return install(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -60,9 +36,6 @@ def below(installed, monkeypatch):
     return create_app().test_client(use_cookies=False)
 
 
-PAGE = {"Accept": "text/html,application/xhtml+xml"}
-
-
 def test_only_what_is_served_is_packed(installed):
     with ZipFile(installed) as packed:
         names = set(packed.namelist())
@@ -72,12 +45,14 @@ def test_only_what_is_served_is_packed(installed):
             "ui/ico/site.webmanifest",
             "ui-v2/index.html",
             "ui-v2/assets/two.js",
+            "api/collections_data/views/aggregate-worker-metadata.json",
             "collection_blocks_data.json",
         }
         assert PLACEHOLDER not in b"".join(map(packed.read, names))
 
 
-def test_nothing_of_the_package_is_imported(wheel, tmp_path):
+def test_nothing_of_the_package_is_imported(tmp_path):
+    wheel = make_wheel(tmp_path / "prefect-3.8.3-py3-none-any.whl")
     code = "import sys, app; app.main(['ui', sys.argv[1]]); app.create_app(); sys.exit('prefect' in sys.modules)"
     environment = {"DOWNBEAT_UI_FILES": str(tmp_path / "ui.zip"), "PYTHONPATH": str(wheel)}
     subprocess.run([sys.executable, "-c", code, str(wheel)], cwd=ROOT, env=environment, check=True)
@@ -274,15 +249,15 @@ def test_credentials_are_asked_for_by_the_application_and_not_for_its_files(inst
     assert browser.get("/api/nothing").status_code == 401
 
 
-def test_without_the_files_a_page_says_what_to_do_and_finds_them_once_they_are_there(wheel, tmp_path, monkeypatch):
-    monkeypatch.setenv("DOWNBEAT_UI_FILES", str(tmp_path / "ui.zip"))
+def test_without_the_files_a_page_says_what_to_do_and_finds_them_once_they_are_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("DOWNBEAT_UI_FILES", str(tmp_path / "share" / "ui.zip"))
     browser = create_app().test_client()
     page = browser.get("/", headers={"Host": "127.0.0.1:4200"})
     assert (page.status_code, page.mimetype) == (200, "text/html")
     assert "app.py ui" in page.text and "http://127.0.0.1:4200/api" in page.text
     assert browser.get("/v2/runs", headers=PAGE).status_code == 404
     assert json.loads(browser.get("/api/health").data) is True
-    assert main(["ui", str(wheel)]) is None
+    install(tmp_path, monkeypatch)
     assert browser.get("/v2/runs", headers=PAGE).text.endswith("v2")
 
 
