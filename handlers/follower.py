@@ -12,12 +12,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from marshmallow import ValidationError
 from psycopg import Connection, errors
 
 from handlers import cursor
+from handlers.threads import keep_running
 from handlers.websockets import PROTOCOL_ERROR, SERVICE_RESTART, Purpose, Websocket, loop
 from schemas.documents import read_document
 from sql.database import connection
@@ -26,9 +28,7 @@ log = logging.getLogger("downbeat.follower")
 
 LOOK_SECONDS = 0.5
 REST = 4  # times as long as a look took: what looks at most takes a fifth of a thread, and of a session
-RETRY_SECONDS = 2
-PAGE, PAGES_AT_ONCE = 250, 20
-ENOUGH_UNSENT_BYTES = 1024 * 1024  # for a client that has not read it to get no more
+PAGE, PAGE_BYTES = 250, 1024 * 1024  # what a client is sent before others have their turn; a page may be a row longer
 MOST_WAITING = 100_000
 
 DEAF = Purpose(lambda websocket, text: None)
@@ -36,12 +36,16 @@ DEAF = Purpose(lambda websocket, text: None)
 
 @dataclass(eq=False)
 class Subscription:
-    """A socket, the filter of its client, the ids of rows that wait to be sent, and of those that it gets as older ones."""
+    """A socket, the filter of its client, the ids of rows that wait to be sent, and of those that it gets as older ones.
+
+    While a page `is_on_its_way` the client has not read all that it was sent.
+    """
 
     websocket: Websocket
     filter: dict[str, Any]
     waiting: list[str] = field(default_factory=list)
     older: set[str] = field(default_factory=set)
+    is_on_its_way: bool = False
 
 
 class Follower:
@@ -64,6 +68,8 @@ class Follower:
         self.arriving: list[Subscription] = []
         self.subscriptions: list[Subscription] = []
         self.changed = threading.Condition()
+        self.ready: list[Subscription] = []
+        self.next_look = 0.0
         self.thread: threading.Thread | None = None
         self.cursor: cursor.Cursor | None = None
 
@@ -83,26 +89,23 @@ class Follower:
     def add(self, subscription: Subscription) -> None:
         """Serve a subscription from the next look on."""
         with self.changed:
-            if self.thread is None:
-                self.thread = threading.Thread(target=self.run, name="follower", daemon=True)
-                self.thread.start()
+            self.thread = keep_running(self.thread, "follower", self.serve_all)
             self.arriving.append(subscription)
             self.changed.notify_all()
 
-    def run(self) -> None:
-        """Look again and again while there are subscriptions, for as long as the process lives."""
-        pause = LOOK_SECONDS
-        while True:
-            with self.changed:
-                self.changed.wait_for(lambda: self.arriving, pause if self.subscriptions else None)
+    def serve_all(self) -> None:
+        """Look for new rows when it is time to, and send those whose last page has left the next one."""
+        with self.changed:
+            rest = max(0, self.next_look - time.monotonic()) if self.subscriptions else None
+            self.changed.wait_for(lambda: self.arriving or self.ready, rest)
+            ready, self.ready = self.ready, []
+        for subscription in ready:
+            protect(subscription, self.send)
+        if self.arriving or time.monotonic() >= self.next_look:
             began = time.monotonic()
-            try:
-                self.look()
-                self.welcome()
-            except Exception:
-                log.exception("new rows are looked for later")
-                time.sleep(RETRY_SECONDS)
-            pause = max(LOOK_SECONDS, REST * (time.monotonic() - began))
+            self.look()
+            self.welcome()
+            self.next_look = time.monotonic() + max(LOOK_SECONDS, REST * (time.monotonic() - began))
 
     def look(self) -> None:
         """Find the rows that are new since the last look and send them to those who wait for them."""
@@ -121,7 +124,7 @@ class Follower:
             protect(subscription, self.serve_older)
 
     def serve(self, subscription: Subscription, fresh: list[str]) -> None:
-        """Send those of the rows that are new which match, behind what waits, as far as the client keeps up with reading."""
+        """Send those of the rows that are new which match, behind what waits."""
         if ids := [id for id in fresh if id not in subscription.older]:
             with connection() as conn:
                 subscription.waiting += self.match(conn, subscription.filter, ids)
@@ -137,18 +140,24 @@ class Follower:
         self.send(subscription)
 
     def send(self, subscription: Subscription) -> None:
-        """Send what waits, for as long as the client reads it and others need not wait long."""
-        for _ in range(PAGES_AT_ONCE):
-            if not subscription.waiting or len(subscription.websocket.unsent) > ENOUGH_UNSENT_BYTES:
-                break
-            page, subscription.waiting = subscription.waiting[:PAGE], subscription.waiting[PAGE:]
-            with connection() as conn:
-                frames = self.statements.read_frames(conn, ids=page)
-            for row in frames:
-                loop.call(subscription.websocket.send, row["frame"])
+        """Send a page of what waits, unless the last one is still on its way."""
         if len(subscription.waiting) > MOST_WAITING:
             log.warning("a client reads more slowly than rows are stored; its websocket is dropped")
             loop.call(subscription.websocket.drop)
+        elif subscription.waiting and not subscription.is_on_its_way:
+            with connection() as conn:
+                page = self.statements.read_frames(conn, ids=subscription.waiting[:PAGE], enough_bytes=PAGE_BYTES)
+            del subscription.waiting[: len(page)]
+            subscription.is_on_its_way = True
+            frames = [row["frame"] for row in page if row["frame"]]
+            loop.call(subscription.websocket.send_page, frames, partial(self.go_on, subscription))
+
+    def go_on(self, subscription: Subscription) -> None:
+        """Have a subscription sent what else waits for it, now that a page has left. Called in the websockets' thread."""
+        with self.changed:
+            subscription.is_on_its_way = False
+            self.ready.append(subscription)
+            self.changed.notify_all()
 
 
 def protect(subscription: Subscription, function: Callable, *arguments: Any) -> None:

@@ -71,6 +71,8 @@ class Websocket:
         self.parts: list[str] = []
         self.length = 0
         self.unsent = bytearray(unsent)
+        self.page_bytes = 0
+        self.when_sent: Callable[[], None] | None = None
         self.reading = True
         self.ping: Ping | None = None
         self.pong_is_due = False
@@ -83,6 +85,14 @@ class Websocket:
     def send(self, text: str) -> None:
         """Send a message."""
         self.transmit(Message(text))
+
+    def send_page(self, texts: list[str], when_sent: Callable[[], None]) -> None:
+        """Send messages, and call `when_sent` when the network has taken the last of them: then is the time for more."""
+        if self in loop.websockets and self.protocol.state is ConnectionState.OPEN:
+            page = b"".join(self.protocol.send(Message(text)) for text in texts)
+            self.unsent += page
+            self.page_bytes, self.when_sent = len(page), when_sent
+            self.write()
 
     def close(self, code: int, reason: str = "") -> None:
         """Send a close and wait a little for the client's answer to it."""
@@ -105,13 +115,16 @@ class Websocket:
             while self.unsent:
                 del self.unsent[: self.connection.send(self.unsent)]
         except BlockingIOError:
-            if len(self.unsent) > MAX_UNSENT_BYTES:
+            if len(self.unsent) > MAX_UNSENT_BYTES + self.page_bytes:
                 log.warning("a client does not read what it is sent; its websocket is dropped")
                 return self.drop()
         except OSError:
             return self.drop()
         if self.protocol.state is ConnectionState.CLOSED and not self.unsent:
             return self.drop()
+        if self.when_sent and not self.unsent:
+            when_sent, self.when_sent = self.when_sent, None
+            when_sent()
         return loop.watch(self)
 
     def read(self) -> None:

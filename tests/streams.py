@@ -9,11 +9,10 @@ from websockets.sync.client import connect as connect_websocket
 from tests.waiting import PATIENCE_SECONDS
 
 
-def open_socket(server, path: str) -> ClientConnection:
-    """Open a socket, with the handshake done."""
-    websocket = connect_websocket(
-        server.api.replace("http", "ws") + path, subprotocols=["prefect"], open_timeout=PATIENCE_SECONDS
-    )
+def open_socket(server, path: str, **options: Any) -> ClientConnection:
+    """Open a socket, with the handshake done; `options` are the client's."""
+    url = server.api.replace("http", "ws") + path
+    websocket = connect_websocket(url, subprotocols=["prefect"], open_timeout=PATIENCE_SECONDS, **options)
     websocket.send('{"type":"auth","token":null}')
     assert orjson.loads(websocket.recv(PATIENCE_SECONDS)) == {"type": "auth_success"}
     return websocket

@@ -1,6 +1,7 @@
 """The websocket /api/events/out of a real server: what is stored reaches those who wait for it, once."""
 
 from datetime import datetime, timedelta, timezone
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -132,6 +133,67 @@ def test_a_subscription_outlives_the_restart_of_the_database_sessions(server, st
         receive(websocket, store(stored, name))
         stored.execute(END_OTHERS)
         receive(websocket, store(stored, name))
+
+
+def store_64_mib(conn, name) -> list[dict]:
+    """Store as many events of 100 kB, a second apart from each other."""
+    first, text = now() - timedelta(seconds=800), "x" * 100_000
+    events = [
+        make_event(event=name, occurred=(first + timedelta(seconds=number)).isoformat(), payload={"text": text})
+        for number in range(64 * 1024 * 1024 // len(text) + 1)
+    ]
+    for start in range(0, len(events), 50):
+        sql.events.create(conn, events=events[start : start + 50])
+    return events
+
+
+def subscribe_to_all(server, name):
+    """Ask for the events of a name of the last quarter of an hour."""
+    occurred = {"since": (now() - timedelta(minutes=15)).isoformat(), "until": (now() + timedelta(days=1)).isoformat()}
+    return subscribe(server, name, occurred=occurred)
+
+
+def test_large_backfills_arrive_whole_with_prompt_and_slow_readers_and_delay_nobody(server, stored):
+    name = unique("event")
+    events = store_64_mib(stored, name)
+    for _ in range(2):  # and once more at a reconnect
+        other = unique("other")
+        with subscribe_to_all(server, name) as prompt, subscribe_to_all(server, name) as slow, subscribe(server, other) as small:
+            for place, event in enumerate(events):
+                receive(prompt, event)
+                if place % 10 == 0:  # steadily, at a tenth of the other's pace
+                    receive(slow, events[place // 10])
+                if place % 100 == 0:
+                    receive(small, store(stored, other))
+            receive(slow, *events[(len(events) - 1) // 10 + 1 :])
+            events.append(store(stored, name))
+            receive(prompt, events[-1])
+            receive(slow, events[-1])
+
+
+def test_an_event_larger_than_what_a_socket_holds_unsent_is_sent_to_who_reads(server, stored):
+    name = unique("event")
+    giant, after = store(stored, name, payload={"text": "x" * 20_000_000}), store(stored, name)
+    websocket = streams.open_socket(server, "/events/out", max_size=None)
+    with websocket:
+        occurred = {"since": (now() - timedelta(minutes=1)).isoformat(), "until": (now() + timedelta(days=1)).isoformat()}
+        websocket.send(orjson.dumps({"type": "filter", "filter": {"occurred": occurred, "event": {"name": [name]}}}).decode())
+        receive(websocket, giant, after)
+
+
+def test_pages_end_where_there_are_bytes_enough_and_tell_of_rows_that_are_gone(conn):
+    events = [make_event(payload={"text": "x" * 1000}) for _ in range(5)]
+    sql.events.create(conn, events=events)
+    ids = [event["id"] for event in events]
+    wanted = [ids[0], str(uuid4()), *ids[1:]]
+
+    def sent(enough_bytes):
+        frames = sql.events.read_frames(conn, ids=wanted, enough_bytes=enough_bytes)
+        return [row["frame"] and orjson.loads(row["frame"])["event"]["id"] for row in frames]
+
+    assert sent(1) == [ids[0]]
+    assert sent(2000) == [ids[0], None, ids[1]]
+    assert sent(1_000_000) == [ids[0], None, *ids[1:]]
 
 
 @pytest.mark.parametrize(

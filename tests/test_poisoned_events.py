@@ -15,6 +15,7 @@ from schemas.events import MAX_RESOURCE_ID_BYTES
 from sql.database import connect
 from tests import downbeat_server, streams
 from tests.events import make_event, make_flow_run, make_task_run_event, written
+from tests.waiting import PATIENCE_SECONDS
 
 TEXT = "".join(f"{number:x}" for number in range(600))
 REFUSE = """
@@ -120,7 +121,7 @@ def test_no_frame_ends_the_thread_that_stores_events(server, module_database):
             websocket.send(poison)
         for event in (*odd, after):
             websocket.send(orjson.dumps(event).decode())
-        assert websocket.ping().wait(60)
+        assert websocket.ping().wait(PATIENCE_SECONDS)
     with connect(module_database) as conn:
         assert count_events(conn, before, *odd, after) == len(odd) + 2
 
@@ -140,7 +141,7 @@ def test_no_message_stops_a_websocket_of_others(server, path):
         for poison in (*POISONS.values(), f'{{"type":"filter","filter":{nest(1010)}}}', nest(1000), "\x00", "{}"):
             with streams.open_socket(server, path) as websocket:
                 websocket.send(poison)
-        assert other.ping().wait(60)
+        assert other.ping().wait(PATIENCE_SECONDS)
 
 
 def test_a_nul_is_found_at_any_depth_without_recursion():
@@ -275,7 +276,7 @@ def test_a_thread_goes_on_after_any_exception(monkeypatch, caplog, error):
         end.wait()
 
     thread = threads.keep_running(None, "test", step)
-    assert went_on.wait(60)
+    assert went_on.wait(PATIENCE_SECONDS)
     assert "goes on after an error" in caplog.text
     assert threads.keep_running(thread, "test", step) is thread
 
@@ -290,7 +291,7 @@ def test_a_thread_that_has_died_is_started_again():
         end.wait()
 
     assert threads.keep_running(dead, "test", step) is not dead
-    assert began.wait(60)
+    assert began.wait(PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(
