@@ -11,6 +11,7 @@ from handlers.errors import NotFound
 from sql.database import connection
 
 HEADER = "timestamp,level,flow_run_id,task_run_id,message\r\n"
+FIRST_PAGE, LARGEST_PAGE = 64, 1024  # lines
 BEGINNING = {"timestamp": "-infinity", "id": "00000000-0000-0000-0000-000000000000"}
 
 blueprint = Blueprint("log_downloads", __name__, url_prefix="/api/flow_runs")
@@ -18,8 +19,11 @@ blueprint = Blueprint("log_downloads", __name__, url_prefix="/api/flow_runs")
 
 @blueprint.get("/<id:id>/logs/download")
 def download_logs(id: str) -> Response:
-    """Send all logs of a flow run as CSV, page by page, so that neither their number nor a slow reader takes more memory."""
-    page = read_page(id, BEGINNING)
+    """Send all logs of a flow run as CSV, page by page, so that neither their number nor a slow reader takes more memory.
+
+    Pages begin small, for those who ask and do not read, and grow.
+    """
+    page = read_page(id, BEGINNING, FIRST_PAGE)
     if page is None:
         raise NotFound("Flow run")
     name = quote(f"{page['name']}-logs.csv", safe="")
@@ -31,12 +35,14 @@ def download_logs(id: str) -> Response:
 def generate_lines(id: str, page: dict[str, Any] | None) -> Iterator[str]:
     """Give the text of the file, from the first page on; it ends early if the run is deleted meanwhile."""
     yield HEADER
+    limit = FIRST_PAGE
     while page and page["lines"]:
         yield page["lines"]
-        page = read_page(id, page)
+        limit = min(2 * limit, LARGEST_PAGE)
+        page = read_page(id, page, limit)
 
 
-def read_page(id: str, after: dict[str, Any]) -> dict[str, Any] | None:
+def read_page(id: str, after: dict[str, Any], limit: int) -> dict[str, Any] | None:
     """Give the page of a flow run's logs behind another, None without the run."""
     with connection() as conn:
-        return sql.logs.page_csv(conn, flow_run_id=id, timestamp=after["timestamp"], id=after["id"])
+        return sql.logs.page_csv(conn, flow_run_id=id, timestamp=after["timestamp"], id=after["id"], limit=limit)

@@ -34,7 +34,7 @@ SELECT COALESCE(json_agg(row_to_json(log) ORDER BY page.place), '[]')::text
   JOIN downbeat.log ON log.id = page.id;
 
 -- name: page_csv :one
--- The lines of a flow run behind one of them, oldest first, as the text of a CSV file: at most 1000, and no more once there
+-- The lines of a flow run behind one of them, oldest first, as the text of a CSV file: at most so many, and no more once there
 -- is a megabyte of messages. With the name of the run, and the place of the last line where the next page begins; without
 -- lines it is null. A page stands for itself, so that nobody who reads slowly holds a connection. The run comes first in the
 -- order and in a list, or PostgreSQL would take the index of all times and pass over the lines of all other runs.
@@ -60,7 +60,7 @@ SELECT flow_run.name,
                 WHERE flow_run_id = ANY (ARRAY[%(flow_run_id)s::uuid])
                   AND (timestamp, id) > (%(timestamp)s::timestamptz, %(id)s::uuid)
                 ORDER BY flow_run_id, timestamp, id
-                LIMIT 1000) AS line
+                LIMIT %(limit)s::integer) AS line
         WHERE line.bytes_before < 1048576
        ) AS page
  WHERE flow_run.id = %(flow_run_id)s::uuid;

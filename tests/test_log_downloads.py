@@ -79,10 +79,10 @@ def test_a_page_ends_after_a_megabyte(client, module_database):
             " SELECT 'n', 20, repeat('x', 600 * 1024), %s, now() + n * interval '1 second' FROM generate_series(1, 5) AS n",
             (run["id"],),
         )
-    page, lengths = log_downloads.read_page(run["id"], log_downloads.BEGINNING), []
+    page, lengths = log_downloads.read_page(run["id"], log_downloads.BEGINNING, 1000), []
     while page["lines"]:
         lengths.append(page["lines"].count("\r\n"))
-        page = log_downloads.read_page(run["id"], page)
+        page = log_downloads.read_page(run["id"], page, 1000)
     assert lengths == [2, 2, 1]
 
 
@@ -121,7 +121,7 @@ def test_a_page_passes_over_no_lines_of_other_runs(conn, mode):
     )
     conn.execute("ANALYZE log")
     conn.execute(f"SET LOCAL plan_cache_mode = {mode}")
-    given = {"flow_run_id": LONG_RUN, "timestamp": "-infinity", "id": NOBODY}
+    given = {"flow_run_id": LONG_RUN, "timestamp": "-infinity", "id": NOBODY, "limit": 1000}
     explain = f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {sql.logs.page_csv.text}"
     plan = [line for (line,) in conn.execute(explain, given, prepare=True)]
     (scan,) = [number for number, line in enumerate(plan) if "Scan" in line and "on log" in line]
