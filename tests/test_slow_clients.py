@@ -19,7 +19,7 @@ from tests.waiting import PATIENCE_SECONDS, wait_until
 
 MANY = 1000
 LINES = 4000
-HALF = b"POST /api/flows/ HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n" + b'{"name":'
+HALF = b"POST /api/flows/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n" + b'{"name":'
 HANDSHAKE = (
     b"GET /api/events/in HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: prefect\r\n\r\n"
@@ -141,7 +141,7 @@ def test_clients_that_do_not_go_on_change_nothing_for_others(server, kind):
 
 def test_answers_that_nobody_reads_hold_no_thread_and_are_complete_when_they_are_read(server, run):
     threads = count_threads(server)
-    with clients(server, f"GET /api/flow_runs/{run}/logs/download HTTP/1.1\r\nHost: a\r\n\r\n".encode(), 300) as opened:
+    with clients(server, f"GET /api/flow_runs/{run}/logs/download HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 300) as opened:
         for _ in range(20):
             assert ask(server, "GET", "/health") is True
             live(server)
@@ -156,7 +156,7 @@ def test_answers_that_nobody_reads_hold_no_thread_and_are_complete_when_they_are
 
 def test_bodies_that_do_not_go_on_make_room_for_those_that_do(module_database):
     with downbeat_server.running(module_database, workers=1, DOWNBEAT_MAX_BODY_BYTES="1000000") as server:
-        half = b"POST /api/logs/ HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
+        half = b"POST /api/logs/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
         with clients(server, half + b" " * 999_000, 100) as opened:
             ask(server, "POST", "/flows/", {"name": "large", "labels": {"text": "x" * 900_000}})
             refused = read_all(opened[0])

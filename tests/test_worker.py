@@ -105,7 +105,7 @@ def read_error(received):
 
 def post(body, *headers, version="1.1"):
     """Give the bytes of a request that makes a flow."""
-    head = [f"POST /api/flows/ HTTP/{version}", "Host: a", "Content-Type: application/json", *headers]
+    head = [f"POST /api/flows/ HTTP/{version}", "Host: localhost", "Content-Type: application/json", *headers]
     return "\r\n".join([*head, "", body]).encode()
 
 
@@ -115,14 +115,14 @@ CHUNKED = "Transfer-Encoding: chunked"
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
-        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"x" * 9000 + b"\r\n\r\n", 431),
-        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431),
-        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"A: b\r\n" * 20_000, 431),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nA: " + b"x" * 9000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"A: b\r\n" * 20_000, 431),
         (b"hello\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\nHost: a\n\n", 400),
+        (b"GET / HTTP/1.1\nHost: localhost\n\n", 400),
         (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: b\r\n\r\n", 400),
         (post("", "Expect: much"), 417),
         (post("", "Transfer-Encoding: wild"), 501),
         # What a proxy might read in another way.
@@ -192,20 +192,20 @@ def test_a_client_that_waits_to_be_told_to_send_its_body_is_told(address):
 
 
 def test_connections_end_when_their_client_wants_it(address):
-    for request_ in (b"GET /api/health HTTP/1.0\r\n\r\n", b"GET /api/health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"):
+    for request_ in (b"GET /api/health HTTP/1.0\r\n\r\n", b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"):
         assert talk(address, request_).endswith(b"true")
     kept = b"GET /api/health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
     assert talk(address, kept * 2 + b"GET /api/health HTTP/1.0\r\n\r\n").count(b"true") == 3
 
 
 def test_an_answer_to_head_has_no_body(address):
-    received = talk(address, b"HEAD /api/health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    received = talk(address, b"HEAD /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert received.endswith(b"\r\n\r\n")
     assert b"Content-Length: 4\r\n" in received
 
 
 def test_a_header_does_not_change_the_path(address):
-    request_ = b"GET /api/health HTTP/1.1\r\nHost: a\r\nSCRIPT_NAME: /api\r\nPATH_INFO: /api/version\r\nConnection: close\r\n\r\n"
+    request_ = b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nSCRIPT_NAME: /api\r\nPATH_INFO: /api/version\r\nConnection: close\r\n\r\n"
     assert talk(address, request_).endswith(b"\r\n\r\ntrue")
 
 
