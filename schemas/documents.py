@@ -30,6 +30,14 @@ def read_document(text: bytes | str) -> Any:
     return content
 
 
+def write_document(value: Any) -> bytes:
+    """Give a JSON value as text. Raises NotStorable for one of more levels than are written, as another hand may have stored."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise NotStorable(f"cannot be written as JSON: {error}") from None
+
+
 def is_nested_too_deeply(content: Any) -> bool:
     """Tell whether a JSON value is nested deeper than orjson and PostgreSQL take it when it is stored or shown again."""
     level = [content] if isinstance(content, (dict, list)) else []

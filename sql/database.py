@@ -6,6 +6,7 @@ Timeouts and the time zone are start-up options of each connection, not SETs, so
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import orjson
 import psycopg
@@ -45,7 +46,15 @@ def configure(conn: Connection) -> None:
     """Prepare a new connection: each statement is a transaction unless one is opened; JSON is read by orjson."""
     conn.autocommit = True
     conn.prepare_threshold = 0 if prepares_statements else None
-    set_json_loads(orjson.loads, conn)
+    set_json_loads(read_stored, conn)
+
+
+def read_stored(text: bytes | str) -> Any:
+    """Give a stored JSON value. Raises DataError for one of more than 1024 levels, which another hand has stored."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise errors.DataError(f"What is stored cannot be read: {error.msg}") from None
 
 
 def connect(url: str) -> Connection:

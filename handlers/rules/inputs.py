@@ -5,10 +5,9 @@ What users store is run in the sandbox: no transaction or connection may be held
 
 from typing import Any
 
-import orjson
-
 import sql
 from handlers.sandbox.pool import run
+from schemas.documents import write_document
 from sql.database import connection
 
 MAX_READINGS = 10  # a placeholder may say in a placeholder which variable it stands for
@@ -16,7 +15,7 @@ MAX_READINGS = 10  # a placeholder may say in a placeholder which variable it st
 
 def hydrate(values: dict[str, Any]) -> dict[str, Any]:
     """Fill in the placeholders of an object. Raises ValueError saying which one cannot be, or that no object comes of it."""
-    if b'"__prefect_kind"' not in orjson.dumps(values):
+    if b'"__prefect_kind"' not in write_document(values):
         return values
     return run_with_variables("hydrate", values=values)["filled"]
 

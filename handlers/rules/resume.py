@@ -10,6 +10,7 @@ import sql
 from handlers.rules.inputs import hydrate, validate
 from handlers.rules.orchestration import begin, set_flow_run_state
 from handlers.rules.transition import PAUSED, RUNNING, SCHEDULED, State, Transition, abort
+from schemas.documents import read_document
 from sql.ids import uuid7
 
 
@@ -51,9 +52,9 @@ def read_schema(text: str | None) -> Any:
     if text is None:
         raise ValueError("the run has not stored the schema of its input")
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise ValueError("the schema that the run has stored is not valid JSON") from None
+        return read_document(text)
+    except ValueError:
+        raise ValueError("the schema that the run has stored is not valid JSON, or nested too deeply") from None
 
 
 def resume_flow_run(conn: Connection, id: str, run_input: Input) -> Transition:

@@ -24,6 +24,7 @@ import orjson
 
 from handlers.errors import Exhausted, Unavailable
 from handlers.sandbox.child import HEAD, READY, SLOW
+from schemas.documents import write_document
 from schemas.settings import setting
 
 log = logging.getLogger("downbeat.sandbox")
@@ -85,7 +86,7 @@ def run(function: str, **arguments: Any) -> Any:
     Raises ValueError as the function does, Exhausted where a limit is reached, Unavailable when there is no place or no
     processor, or when the child was killed twice. No lock, transaction or connection may be held meanwhile.
     """
-    request = orjson.dumps((function, arguments))
+    request = write_document((function, arguments))
     if len(request) > setting("downbeat.sandbox_max_bytes"):
         raise exhausted("max_bytes")
     for kept in (idle, []):
