@@ -22,7 +22,7 @@ import sql.migrate
 from handlers import BLUEPRINTS, log_format, loops
 from handlers.access import register_checks
 from handlers.domain import prefect_files
-from handlers.http import IdConverter, TextConverter, register_errors
+from handlers.http import IdConverter, TextConverter, register_errors, repeat_undone
 from handlers.web_ui import register_web_ui
 from schemas.addresses import api_path, database_url, direct_url
 from schemas.settings import check, setting
@@ -40,6 +40,7 @@ def create_app() -> Flask:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint, url_prefix=api_path() + blueprint.url_prefix.removeprefix("/api"))
     register_web_ui(app)
+    repeat_undone(app)
     return app
 
 

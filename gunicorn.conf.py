@@ -37,7 +37,7 @@ from handlers.worker import raise_file_limit
 from schemas.addresses import bind as address
 from schemas.addresses import database_url, direct_url
 from schemas.settings import check, setting
-from sql.database import close_pool, connect, open_pool, within
+from sql.database import close_pool, connect, open_pool, wait_for_server, within
 from sql.migrate import Refused, migrate
 from sql.postgres import replace_lost_supervisors
 from sql.supervisor import die_with_parent
@@ -61,7 +61,10 @@ stopping = threading.Event()
 
 
 def on_starting(server):
-    """Bring the database up to date. The start ends here if there is none, or one that is not for us."""
+    """Wait for PostgreSQL and bring the database up to date. The start ends here if it is refused or not for us.
+
+    The port opens after it: whoever asks for the health of a server that cannot know its tables yet gets no answer.
+    """
     log_format.configure(setting("server.logging_level"))
     log_format.reform(server.log.error_log)
     if danger := find_danger(server.cfg.address):
@@ -73,6 +76,7 @@ def on_starting(server):
     if not url:
         sys.exit("DATABASE_URL is not set. `python app.py serve` runs a PostgreSQL of its own.")
     try:
+        wait_for_server(url)
         migrate(url)
         if setting("server.register_blocks_on_start"):
             with connect(url) as conn, within(conn):
@@ -101,7 +105,7 @@ def post_fork(server, worker):
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(ctypes.CDLL(None), "mallopt"):  # glibc
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
-    open_pool(database_url(), setting("database.pool_size"))
+    open_pool(database_url(), setting("database.pool_size"), threads)
 
 
 def post_worker_init(worker):

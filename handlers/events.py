@@ -21,7 +21,6 @@ import orjson
 from flask import Blueprint, Response
 from marshmallow import ValidationError
 from psycopg import errors
-from psycopg_pool import PoolTimeout
 
 import sql
 from handlers.errors import Invalid, invalid
@@ -33,6 +32,7 @@ from schemas.documents import read_document
 from schemas.events import EVENT, read_fields
 from schemas.settings import setting
 from sql.database import transaction
+from sql.pool import NoConnection
 
 log = logging.getLogger("downbeat.events")
 
@@ -43,7 +43,7 @@ MAX_LENGTH = setting("server.events.maximum_size_bytes")  # of one event
 QUEUE_LENGTH = 32 * 1024 * 1024  # characters of what waits, over all sockets of the process
 OVERHEAD = 500  # in characters, for what each thing that waits takes beside its text
 LINGER_SECONDS = 0.03
-RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 2
+RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 1
 TRIES = 5  # of a lone event that others stand in the way of
 
 # Classes of SQLSTATE: the database is away, full, stopping or read-only; the event does not fit; others were in the way.
@@ -204,7 +204,8 @@ def store(texts: list[str]) -> None:
             failures = 0
         except Exception as error:
             if may_pass(error, len(batch), failures):
-                log.warning("events are stored later: %s", error)
+                if not isinstance(error, NoConnection):  # which is said once by the pool
+                    log.warning("events are stored later: %s", error)
                 time.sleep(min(RETRY_SECONDS * 2 ** min(failures, 10), MAX_RETRY_SECONDS))
                 failures += 1
                 batches.append(batch)
@@ -231,7 +232,7 @@ def find_state(error: Exception) -> str:
     """Give the SQLSTATE of an error: that of a lost connection if it comes from psycopg, and '' for any other exception."""
     if isinstance(error, errors.Error) and error.sqlstate:
         return error.sqlstate
-    return "08000" if isinstance(error, (errors.OperationalError, errors.InterfaceError, PoolTimeout)) else ""
+    return "08000" if isinstance(error, (errors.OperationalError, errors.InterfaceError)) else ""
 
 
 def takes_events() -> bool:

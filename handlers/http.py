@@ -9,7 +9,6 @@ import orjson
 from flask import Flask, Response, request
 from marshmallow import Schema, ValidationError
 from psycopg import errors
-from psycopg_pool import PoolTimeout
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter, UnicodeConverter
 
@@ -17,12 +16,14 @@ from handlers.errors import BadRequest, Conflict, Exhausted, Invalid, NotFound, 
 from schemas.documents import NotStorable, read_document
 from schemas.fields import Arguments
 from schemas.settings import setting
+from sql.database import repeat
+from sql.pool import NoConnection, outage
 
 log = logging.getLogger("downbeat.http")
 
 MAX_BODY_BYTES = setting("downbeat.max_body_bytes")
 MAX_ECHOED_BODY, MAX_ECHOED_TEXT = 65536, 1024  # characters; by far more than Prefect's own client ever sends in vain
-RETRYABLE = (errors.OperationalError, errors.ReadOnlySqlTransaction, PoolTimeout, Unavailable)
+RETRYABLE = (errors.OperationalError, errors.ReadOnlySqlTransaction, Unavailable)
 
 
 class TextConverter(UnicodeConverter):
@@ -76,7 +77,7 @@ def body(schema: type[Schema]) -> Callable:
 
 def read_body() -> Any:
     """Read the request's JSON. Raises Invalid for malformed JSON and for what cannot be stored."""
-    raw = request.get_data(cache=False)
+    raw = request.get_data()  # kept, for a view may be called again
     try:
         return read_document(raw) if raw else None
     except orjson.JSONDecodeError as error:
@@ -132,6 +133,15 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(RequestEntityTooLarge, lambda error: answer({"detail": "The body is too large."}, 413))
     app.register_error_handler(HTTPException, lambda error: answer({"detail": error.name}, error.code))
     app.register_error_handler(Exception, answer_unexpected)
+
+
+def repeat_undone(app: Flask) -> None:
+    """Have a view called again, a few times, when its transaction was undone (see database.repeat).
+
+    Views have one transaction each that writes, read their request anew and have answered nothing by then.
+    """
+    dispatch = app.dispatch_request
+    app.dispatch_request = lambda *context: repeat(f"{request.method} {request.path}", dispatch, *context)
 
 
 def answer_invalid(error: Invalid) -> Response:
@@ -190,14 +200,15 @@ def answer_data(error: errors.Error) -> Response:
 
 def answer_unavailable(error: Exception) -> Response:
     """Answer 503, which the Prefect client repeats by itself: the database is away, busy, or has chosen a victim."""
-    log.warning("%s %s: %s", request.method, request.path, error)
+    if not isinstance(error, NoConnection):  # which is said once, and not for each request
+        log.warning("%s %s: %s", request.method, request.path, error)
     return unavailable()
 
 
 def unavailable() -> Response:
-    """Answer 503, to be asked again in a second."""
+    """Answer 503, to be asked again after a time that goes by how long an outage has lasted."""
     response = answer({"exception_message": "Service Unavailable"}, 503)
-    response.headers["Retry-After"] = "1"
+    response.headers["Retry-After"] = str(outage.retry_after_seconds())
     return response
 
 

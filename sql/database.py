@@ -1,10 +1,13 @@
-"""Connections: where PostgreSQL is, the pool of a process, and transactions.
+"""Connections: where PostgreSQL is, the pool of a process, transactions, and when they may be repeated.
 
 Timeouts and the time zone are start-up options of each connection, not SETs, so that nothing depends on session state; a
 `DATABASE_URL` that brings its own `options` (behind PgBouncer an empty one, say) is left as it is.
 """
 
-from collections.abc import Iterator
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,11 +15,11 @@ import orjson
 import psycopg
 from psycopg import Connection, errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PGconn, Ping, TransactionStatus
 from psycopg.types.json import set_json_loads
-from psycopg_pool import ConnectionPool
 
 import sql
+from sql.pool import PATIENCE_SECONDS, RETRY_SECONDS, Pool, log, outage
 from sql.statement import flush, wire
 
 SESSION = (
@@ -25,26 +28,27 @@ SESSION = (
     " -c jit=off"  # compiling a composed statement takes longer than running it, and it is composed anew each time
 )
 
-pool: ConnectionPool | None = None
+MAX_NAME_BYTES = 63  # of what PostgreSQL keeps of an application's name
+ATTEMPTS, PAUSE_SECONDS = 3, 0.1
+
+pool: Pool | None = None
 prepares_statements = True
 
 
-def conninfo(url: str) -> str:
-    """Add our start-up options, keep-alives and name to a connection string."""
+class NothingDone(errors.OperationalError):
+    """The connection was lost before the COMMIT of a transaction was sent: nothing of it has happened."""
+
+
+def conninfo(url: str, name: str = "downbeat") -> str:
+    """Add our start-up options, keep-alives and name to a connection string; a name that it brings comes behind ours."""
     given = conninfo_to_dict(url)
-    defaults = {
-        "options": SESSION,
-        "application_name": "downbeat",
-        "connect_timeout": "5",
-        "keepalives_idle": "30",
-        "tcp_user_timeout": "30000",
-    }
-    return make_conninfo("", **(defaults | given))
+    defaults = {"options": SESSION, "connect_timeout": "5", "keepalives_idle": "30", "tcp_user_timeout": "30000"}
+    names = f"{name} {given.get('application_name', '')}".strip().encode()[:MAX_NAME_BYTES].decode(errors="ignore")
+    return make_conninfo("", **(defaults | given | {"application_name": names}))
 
 
 def configure(conn: Connection) -> None:
     """Prepare a new connection: each statement is a transaction unless one is opened; JSON is read by orjson."""
-    conn.autocommit = True
     conn.prepare_threshold = 0 if prepares_statements else None
     set_json_loads(read_stored, conn)
 
@@ -57,25 +61,57 @@ def read_stored(text: bytes | str) -> Any:
         raise errors.DataError(f"What is stored cannot be read: {error.msg}") from None
 
 
-def connect(url: str) -> Connection:
-    """Open one connection outside the pool. The caller closes it."""
-    conn = psycopg.connect(conninfo(url), autocommit=True)
+def connect(url: str, name: str = "downbeat") -> Connection:
+    """Open a connection, which PostgreSQL lists by that name. The caller closes it."""
+    conn = psycopg.connect(conninfo(url, name), autocommit=True)
     configure(conn)
     return conn
 
 
-def check(conn: Connection) -> None:
-    """Refuse a connection whose server has hung up: an idle socket has something to read only then."""
-    if wire(conn).ready.poll(0):
-        conn.close()
-        raise errors.OperationalError("the server closed the connection")
+def reach(url: str, name: str = "downbeat") -> Connection:
+    """Open a connection as connect does, and note whether PostgreSQL could be reached."""
+    tried_at = time.monotonic()
+    try:
+        conn = connect(url, name)
+    except errors.OperationalError as error:
+        outage.begin(error, tried_at)
+        raise
+    outage.end()
+    return conn
 
 
-def open_pool(url: str, size: int) -> None:
-    """Open this process's pool of at most `size` connections, made as they are needed."""
+def reach_when_back(url: str, name: str, stopping: threading.Event) -> Connection | None:
+    """Open a connection, trying until PostgreSQL can be reached; None if `stopping` is set before."""
+    while not stopping.is_set():
+        try:
+            return reach(url, name)
+        except errors.OperationalError:
+            stopping.wait(RETRY_SECONDS * random.uniform(1, 2))
+    return None
+
+
+def wait_for_server(url: str) -> None:
+    """Wait until PostgreSQL takes connections, but not if it is there and refuses ours, which who connects next is told."""
+    while True:
+        tried_at = time.monotonic()
+        try:
+            connect(url).close()
+            break
+        except errors.OperationalError as error:
+            if PGconn.ping(conninfo(url).encode()) not in (Ping.REJECT, Ping.NO_RESPONSE):
+                break
+            outage.begin(error, tried_at)
+        time.sleep(RETRY_SECONDS)
+    outage.end()
+
+
+def open_pool(url: str, size: int, threads: int = 16) -> None:
+    """Open this process's pool of at most `size` connections, made as they are needed.
+
+    Of the threads that may ask for one, all can wait while the others have one, but no more than half if nobody has.
+    """
     global pool
-    pool = ConnectionPool(conninfo(url), min_size=1, max_size=size, timeout=20, configure=configure, check=check, open=False)
-    pool.open()
+    pool = Pool(lambda: reach(url), size, max(threads - size, threads // 2, 1))
 
 
 def close_pool() -> None:
@@ -85,9 +121,13 @@ def close_pool() -> None:
 
 
 @contextmanager
-def connection() -> Iterator[Connection]:
-    """Lend a connection on which each batch of statements is a transaction of its own: for reads and single writes."""
-    conn = pool.getconn()
+def connection(patience_seconds: float = PATIENCE_SECONDS) -> Iterator[Connection]:
+    """Lend a connection on which each batch of statements is a transaction of its own: for reads and single writes.
+
+    Raises NoConnection if there is none in time.
+    """
+    lender = pool
+    conn = lender.borrow(patience_seconds)
     try:
         yield conn
         flush(conn)
@@ -98,7 +138,7 @@ def connection() -> Iterator[Connection]:
         wire(conn).batch.clear()
         raise
     finally:
-        pool.putconn(conn)
+        lender.give_back(conn)
 
 
 @contextmanager
@@ -113,13 +153,32 @@ def transaction() -> Iterator[Connection]:
 
 @contextmanager
 def within(conn: Connection) -> Iterator[None]:
-    """Enclose what happens on a connection in a transaction."""
+    """Enclose what happens on a connection in a transaction. Raises NothingDone if the connection is lost before the end."""
     sql.transactions.begin.send(conn)
+    is_ending = False
     try:
         yield
+        is_ending = True
         sql.transactions.commit(conn)
-    except BaseException:
+    except BaseException as error:
         wire(conn).batch.clear()
         if not conn.closed and conn.pgconn.transaction_status != TransactionStatus.IDLE:
             sql.transactions.rollback(conn)
+        if conn.closed and not is_ending and isinstance(error, errors.OperationalError):
+            raise NothingDone(str(error)) from error
         raise
+
+
+def repeat(what: str, function: Callable, *arguments: Any) -> Any:
+    """Call a function that is one transaction, and again when that was undone through nobody's fault; gives its result.
+
+    `what` is for the log. Undone is a transaction that PostgreSQL chose as the victim of a deadlock or could not serialize, or
+    whose connection was lost before its end. One whose connection was lost at COMMIT may have happened, and is not repeated here.
+    """
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return function(*arguments)
+        except (errors.DeadlockDetected, errors.SerializationFailure, NothingDone) as error:
+            log.warning("attempt %d of %s was undone: %s", attempt, ascii(what), error)
+        time.sleep(random.uniform(0, PAUSE_SECONDS * attempt))
+    return function(*arguments)

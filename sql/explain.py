@@ -44,11 +44,11 @@ class OneConnection:
     def __init__(self, conn: Connection):
         self.conn = conn
 
-    def getconn(self, *_: Any) -> Connection:
+    def borrow(self, *_: Any) -> Connection:
         """Lend the connection."""
         return self.conn
 
-    def putconn(self, conn: Connection) -> None:
+    def give_back(self, conn: Connection) -> None:
         """Take it back."""
 
 

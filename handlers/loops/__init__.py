@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg import Connection
-from psycopg.conninfo import make_conninfo
 
 import sql
 from handlers.loops.cancellation_cleanup import cancel_subflows, cancel_task_runs, end_cancelling
@@ -28,12 +27,13 @@ from handlers.loops.leases import release_ended_holders, release_expired_leases
 from handlers.loops.pause_expirations import fail_expired_pauses
 from handlers.loops.scheduler import schedule_recent, schedule_runs
 from schemas.settings import setting
-from sql.database import connect
+from sql.database import reach_when_back, repeat
 
 log = logging.getLogger("downbeat.loops")
 
 JITTER = 0.1  # of the time between two rounds, so that processes that start together do not stay together
 MAX_BACK_OFF_SECONDS = 60
+LOST_SECONDS = 0.5  # before a loop that lost its connection is run again
 DEPLOYMENTS = setting("server.services.scheduler.deployment_batch_size")  # whose schedules are looked at in one transaction
 
 
@@ -92,18 +92,22 @@ def run(url: str, stopping: threading.Event, loops: Sequence[Loop]) -> None:
     failures = dict.fromkeys(loops, 0)
     while not stopping.is_set():
         loop = min(due, key=due.get)
+        pause_seconds = loop.pause_seconds
         if stopping.wait(max(0, due[loop] - time.monotonic())):
             break
         try:
-            conn = conn if conn and not conn.closed else connect(make_conninfo(url, application_name="downbeat loops"))
-            run_round(loop, conn, stopping)
+            if not conn or conn.closed:
+                conn = reach_when_back(url, "downbeat loops", stopping)
+            if conn:
+                run_round(loop, conn, stopping)
             failures[loop] = 0
         except Exception:
             failures[loop] += 1
+            pause_seconds = LOST_SECONDS if conn and conn.closed else loop.pause_seconds
             log.exception("%s failed and is tried again", loop.run_once.__name__)
             if conn:
                 conn.close()
-        pause_seconds = loop.pause_seconds * random.uniform(1 - JITTER, 1 + JITTER)
+        pause_seconds *= random.uniform(1 - JITTER, 1 + JITTER)
         if failures[loop]:
             pause_seconds = min(pause_seconds * 2 ** min(failures[loop] - 1, 10), max(MAX_BACK_OFF_SECONDS, pause_seconds))
         due[loop] = time.monotonic() + pause_seconds
@@ -115,7 +119,7 @@ def run_round(loop: Loop, conn: Connection, stopping: threading.Event) -> int:
     """Run a loop until a batch is not full; gives how many things it did."""
     total = 0
     while not stopping.is_set():
-        done = loop.run_once(conn, sql.loops.read_clock(conn), loop.limit)
+        done = repeat(loop.run_once.__name__, loop.run_once, conn, sql.loops.read_clock(conn), loop.limit)
         total += done
         if done < loop.limit:
             break
