@@ -50,9 +50,7 @@ def register_checks(app: Flask) -> None:
     """Have every request checked before its view, as the settings at this moment say."""
     hosts = frozenset(read_authority(host)[0] for host in setting("downbeat.hosts"))
     origins = read_origins()
-    app.before_request(lambda: check_host(hosts))
-    app.before_request(lambda: check_origin(origins))
-    app.before_request(check_content_type)
+    app.before_request(lambda: check_sender(request.environ, hosts, origins))
     if auth_string := setting("server.api.auth_string"):
         credentials = b"Basic " + base64.b64encode(auth_string.encode())
         app.before_request(lambda: check_authorization(credentials))
@@ -95,11 +93,15 @@ def is_loopback(name: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def check_host(hosts: frozenset[str]) -> Response | None:
+def check_sender(environ: dict, hosts: frozenset[str], origins: Origins) -> Response | None:
+    """Make the checks that every request has to pass."""
+    return check_host(environ, hosts) or check_origin(environ, origins) or check_content_type(environ)
+
+
+def check_host(environ: dict, hosts: frozenset[str]) -> Response | None:
     """Refuse a request that calls a server of this machine alone by a name that leads here by somebody else's doing (421)."""
-    environ = request.environ
     # A unix socket has no address, and no browser reaches it. Only what no browser sends has no Host.
-    if "HTTP_HOST" not in environ or not environ["REMOTE_ADDR"] or not is_loopback(environ["SERVER_NAME"]):
+    if "HTTP_HOST" not in environ or environ.get("REMOTE_ADDR") == "" or not is_loopback(environ["SERVER_NAME"]):
         return None
     name, _ = read_authority(environ["HTTP_HOST"])
     if is_loopback(name) or name in hosts:
@@ -107,12 +109,12 @@ def check_host(hosts: frozenset[str]) -> Response | None:
     return answer({"detail": "The server does not go by this name. DOWNBEAT_HOSTS tells it those of a reverse proxy."}, 421)
 
 
-def check_origin(origins: Origins) -> Response | None:
+def check_origin(environ: dict, origins: Origins) -> Response | None:
     """Refuse what a web page sends that is neither the server's own nor allowed (403), and answer the preflights of others."""
-    origin = request.environ.get("HTTP_ORIGIN")
+    origin = environ.get("HTTP_ORIGIN")
     if origin is None:
         return None
-    if not is_allowed(origin, request.environ.get("HTTP_HOST", ""), origins.allowed):
+    if not is_allowed(origin, environ.get("HTTP_HOST", ""), origins.allowed):
         detail = "Web pages of this origin may not talk to the server. PREFECT_SERVER_CORS_ALLOWED_ORIGINS tells it who may."
         return answer({"detail": detail}, 403)
     if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
@@ -143,22 +145,26 @@ def is_allowed(origin: str, host: str, allowed: frozenset[str]) -> bool:
     return bool(name) and is_same and port == own_port
 
 
-def check_content_type() -> Response | None:
+def check_content_type(environ: dict) -> Response | None:
     """Refuse bodies of types that a web page may send without asking first (415): those of forms, and plain text.
 
     JSON of any kind is taken, and a body without a type, which clients send.
     """
-    kind = request.environ.get("CONTENT_TYPE")
-    if not kind or JSON_TYPE.fullmatch(kind) or request.method in ("GET", "HEAD", "OPTIONS") or request.endpoint in TAKE_TEXT:
+    kind = environ.get("CONTENT_TYPE")
+    if (
+        not kind
+        or kind == "application/json"
+        or JSON_TYPE.fullmatch(kind)
+        or request.method in ("GET", "HEAD", "OPTIONS")
+        or request.endpoint in TAKE_TEXT
+    ):
         return None
     return answer({"detail": "The body must be application/json."}, 415)
 
 
 def add_headers(response: Response, origins: Origins) -> Response:
-    """Tell browsers not to guess the type of an answer, in which pages to show it, and which page may read it."""
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    if response.mimetype == "text/html":
-        response.headers["X-Frame-Options"] = "SAMEORIGIN"  # or a page could lay it, unseen, over what is clicked on
+    """Tell browsers not to guess the type of an answer, and which page may read it."""
+    response.headers.add("X-Content-Type-Options", "nosniff")
     origin = request.environ.get("HTTP_ORIGIN")
     is_known = origin is not None and response.status_code != 421
     if is_known and is_allowed(origin, request.environ.get("HTTP_HOST", ""), origins.allowed):

@@ -63,6 +63,13 @@ def register_web_ui(app: Flask) -> None:
     app.register_blueprint(blueprint, url_prefix=base or None)
 
 
+@blueprint.after_request
+def refuse_frames(response: Response) -> Response:
+    """Have no page of another origin lay the interface, unseen, over what is clicked on there."""
+    response.headers["X-Frame-Options"] = "SAMEORIGIN"
+    return response
+
+
 @blueprint.get("/ui-settings")
 def read_ui_settings() -> Response:
     """Tell the applications where the API is and what it asks of them."""

@@ -427,3 +427,7 @@ def test_the_api_is_under_the_path_that_is_set(serving):
     client = serving(PREFECT_SERVER_API_BASE_PATH="/orchestra/api/")
     assert client.get("/orchestra/api/hello", headers=HOST).status_code == 200
     assert client.get("/api/hello", headers=HOST).status_code == 404
+
+
+def test_the_web_interface_is_shown_in_no_page_of_others(client):
+    assert client.get("/", headers=HOST).headers["X-Frame-Options"] == "SAMEORIGIN"
