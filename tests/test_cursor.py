@@ -83,6 +83,20 @@ def test_rows_of_a_transaction_that_commits_late_are_given_then(reader, writers)
     assert looker.look() == []
 
 
+def test_logs_are_given_by_the_same_rule(reader, writers):
+    late, other, _ = writers
+    begin(late)
+    looker = Looker(reader, sql.logs.list_new)
+    log = {"name": "n", "level": 20, "message": "m", "timestamp": "2026-11-21T12:00:00Z"}
+    sql.logs.create(late, base=uuid4().hex[:27], logs=[log] * 3)
+    assert looker.look() == []
+    sql.logs.create(other, base=uuid4().hex[:27], logs=[log])
+    assert len(looker.look()) == 1
+    sql.transactions.commit(late)
+    assert len(looker.look()) == 3
+    assert looker.look() == []
+
+
 @pytest.mark.parametrize("wrote_before", [False, True])
 def test_rows_of_a_transaction_much_older_than_the_margin_are_given(reader, writers, monkeypatch, wrote_before):
     monkeypatch.setattr(cursors, "MARGIN", cursors.timedelta(milliseconds=100))

@@ -26,7 +26,7 @@ MODULES = (
         "work_pool_fields",
         "job_variables",
     ),
-    *("artifacts", "variables", "saved_searches", "event_history", "blocks"),
+    *("artifacts", "variables", "saved_searches", "events", "event_history", "blocks"),
     *("run_history", "ui", "filters", "graphs", "bulk"),
 )
 
