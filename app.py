@@ -69,7 +69,9 @@ def run_loops(arguments: list[str]) -> str | None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    loops.run(database_url() or postgres.start(setting("downbeat.home")), stopping, loops.enabled())
+    url = database_url() or postgres.start(setting("downbeat.home"))
+    for thread in loops.start_threads(url, stopping, loops.enabled()):
+        thread.join()
     return None
 
 

@@ -123,6 +123,6 @@ def worker_exit(server, worker):
     """Wait until what came on websockets is stored and the loops have ended, then give the worker's connections back."""
     stopping.set()
     loop.stop(graceful_timeout * 0.4)
-    if getattr(worker, "loops", None):
-        worker.loops.join(graceful_timeout * 0.1)
+    for thread in getattr(worker, "loops", ()):
+        thread.join(graceful_timeout * 0.1)
     close_pool()

@@ -14,7 +14,7 @@ from handlers.http import answer, body, document, no_content
 from handlers.rules.deployments import find_queue
 from handlers.rules.inputs import hydrate, validate
 from handlers.rules.job_variables import check_changed, check_job_variables
-from handlers.rules.schedules import schedule_deployment
+from handlers.rules.schedules import make_runs, plan_runs, schedule_deployment
 from handlers.rules.work_pools import AGENT_POOL
 from schemas.deployments import (
     DeploymentCreate,
@@ -177,7 +177,7 @@ def bulk_delete_deployments(limit: int, deployments: dict | None = None) -> Resp
 def schedule_runs(id: str, **arguments: Any) -> Response:
     """Make runs from the schedules of a deployment, by default those that the scheduler would make now."""
     with transaction() as conn:
-        schedule(conn, id, **arguments)
+        schedule_deployment(conn, id, **what_to_schedule(conn, **arguments))
     return document(None)
 
 
@@ -321,28 +321,29 @@ def finish_update(conn: Connection, id: str, fields: dict[str, Any], before: dic
 def set_paused(id: str, paused: bool) -> None:
     """Pause a deployment or let it go on, with the runs of its schedules. Raises NotFound."""
     with transaction() as conn:
+        plan = None if paused else plan_runs(conn, [id], **what_to_schedule(conn))
         if sql.deployments.lock(conn, id=id, flow_id=None, name=None) is None:
             raise NotFound(f"Deployment {id}")
         sql.deployments.set_paused.send(conn, id=id, paused=paused)
-        if paused:
+        if plan:
+            make_runs(conn, plan, [id])
+        else:
             sql.deployments.delete_scheduled_runs.send(
                 conn, deployment_ids=[id], auto_scheduled=True, future=False, schedule_ids=None
             )
-        else:
-            schedule(conn, id)
 
 
-def schedule(
-    conn: Connection, id: str, start_time: Any = None, end_time: Any = None, min_time: float | None = None, **runs: int | None
-) -> None:
-    """Make runs from the schedules of a deployment; what is not given is as the scheduler has it."""
+def what_to_schedule(
+    conn: Connection, start_time: Any = None, end_time: Any = None, min_time: float | None = None, **runs: int | None
+) -> dict[str, Any]:
+    """Give for which times runs are made of schedules; what is not given is as the scheduler has it. Raises Invalid."""
     path = "server.services.scheduler."
     start = start_time or sql.loops.read_clock(conn)
     limits = {key: setting(path + key) if runs.get(key) is None else runs[key] for key in ("min_runs", "max_runs")}
     try:
         wait = setting(f"{path}min_scheduled_time") if min_time is None else timedelta(seconds=min_time)
         end = end_time or start + setting(f"{path}max_scheduled_time")
-        schedule_deployment(conn, id, start, end, wait, **limits)
+        return {"start_time": start, "end_time": end, "min_time": wait, **limits}
     except OverflowError:
         raise invalid("is out of range", "start_time") from None
 

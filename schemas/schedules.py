@@ -4,19 +4,17 @@ import math
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from functools import lru_cache
 from typing import Any
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo
 
 from croniter import croniter
-from dateutil.rrule import MINUTELY, SECONDLY, rrule, rrulestr
-from dateutil.tz import gettz
+from dateutil.rrule import MINUTELY, SECONDLY, rrule
 from marshmallow import ValidationError, fields
 
 from schemas.fields import parse_time
+from schemas.recurrences import ANCHOR, MAX_LENGTH, MAX_STEPS, list_timezones, parse, walk
 
-MAX_LENGTH = 6500  # of an RRULE in characters, by Prefect's schemas: a year of dates
-ANCHOR = datetime(2020, 1, 1)  # where an RRULE without a DTSTART begins
+FAR = timedelta(days=50 * 365)  # how far ahead the next recurrence of an RRULE is looked for, as croniter does
 DURATION = re.compile(
     r"(?P<sign>[+-]?)P(?:(?P<years>\d+)Y)?(?:(?P<months>\d+)M)?(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
     r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?$"
@@ -45,7 +43,7 @@ class Schedule(fields.Field):
         for key, (read, default) in readers.items():
             try:
                 schedule[key] = read(value[key]) if key in value else default()
-            except (ValueError, TypeError, OverflowError, LookupError, AttributeError) as error:
+            except (ValueError, TypeError, OverflowError, OSError, LookupError, AttributeError) as error:
                 problems[key] = [f"Not valid: {error}" if str(error) else "Not valid."]
             except ValidationError as error:
                 problems[key] = error.messages
@@ -89,12 +87,6 @@ def write_time(time: datetime) -> str:
     return time.isoformat().replace("+00:00", "Z")
 
 
-@lru_cache(maxsize=1)
-def list_timezones() -> frozenset[str]:
-    """Give the names of all time zones."""
-    return frozenset(available_timezones())
-
-
 def read_timezone(value: Any) -> str | None:
     """Read the name of a time zone of the IANA database; null and the empty name mean UTC."""
     if value is None or value == "":
@@ -119,12 +111,11 @@ def read_cron(value: Any) -> str:
 
 
 def read_rrule(value: Any) -> str:
-    """Read the text of an RRULE, or of a set of them, as of RFC 5545."""
+    """Read the text of an RRULE, or of a set of them, as of RFC 5545, that leads to its next recurrence in a few steps."""
     if not isinstance(value, str):
         raise ValueError("must be text")
-    if len(value) > MAX_LENGTH:
-        raise ValueError(f"must have at most {MAX_LENGTH} characters")
-    rrulestr(value, dtstart=ANCHOR)
+    now = datetime.now(timezone.utc).replace(tzinfo=None)
+    next(walk(value, now, now + FAR, MAX_STEPS // 2), None)
     return value
 
 
@@ -135,10 +126,10 @@ def begin_rrule(text: str, zone: str | None, now: datetime) -> str:
     """
     if "DTSTART" in text.upper():
         return text
-    parsed, start = rrulestr(text, dtstart=ANCHOR), ANCHOR
+    parsed, start = parse(text), ANCHOR
     if isinstance(parsed, rrule) and parsed._freq in (MINUTELY, SECONDLY) and parsed._count is None:
         period = timedelta(seconds=(60 if parsed._freq == MINUTELY else 1) * parsed._interval)
-        local = now.astimezone(gettz(zone) if zone else timezone.utc).replace(tzinfo=None)
+        local = now.astimezone(ZoneInfo(zone) if zone else timezone.utc).replace(tzinfo=None)
         start += max(0, (local - ANCHOR) // period) * period
     return f"DTSTART:{start:%Y%m%dT%H%M%S}\n{text}"
 

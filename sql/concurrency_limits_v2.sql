@@ -316,15 +316,23 @@ DELETE FROM downbeat.concurrency_lease AS lease
    AND lease.place = ranked.place
    AND ranked.slots > %(slots)s::integer;
 
+-- name: find_expired :many
+-- Leases of which something has expired.
+SELECT DISTINCT id
+  FROM downbeat.concurrency_lease
+ WHERE expires <= %(now)s::timestamptz
+   AND id > %(after)s::uuid
+ ORDER BY id
+ LIMIT %(limit)s::integer;
+
 -- name: delete_expired :value
--- Give back the slots of up to so many expired leases, oldest first, and say of how many. Whatever somebody else has locked
--- is left to them: limits that are asked for, leases that are being renewed.
+-- Give back the slots of those of some leases that have expired, and say of how many. Whatever somebody else has locked is left
+-- to them: limits that are asked for, leases that are being renewed.
   WITH overdue AS MATERIALIZED (
        SELECT id, place, limit_id
          FROM downbeat.concurrency_lease
-        WHERE expires <= %(now)s::timestamptz
-        ORDER BY expires
-        LIMIT %(limit)s::integer
+        WHERE id = ANY (%(ids)s::uuid[])
+          AND expires <= %(now)s::timestamptz
        ),
        bounds AS MATERIALIZED (
        SELECT bound.id

@@ -1,4 +1,7 @@
 -- What the loops look for and change by the clock. They claim what nobody else has locked, so any number of processes may look.
+--
+-- Each claim goes on behind a row, in an order in which no row comes twice: so a round passes each row once, whatever became of
+-- it. None may fail over what a row holds, for then nobody knows which one it was.
 
 -- name: read_clock :value
 -- The time that loops go by, for the clocks of the machines that run them may differ.
@@ -7,12 +10,14 @@ SELECT clock_timestamp();
 -- name: claim_late :many
 -- Lock flow runs that should have started by a time, the most overdue first.
 SELECT id,
-       downbeat.rfc3339(next_scheduled_start_time) AS scheduled_time
+       downbeat.rfc3339(next_scheduled_start_time) AS scheduled_time,
+       next_scheduled_start_time::text AS place
   FROM flow_run
  WHERE state_type = 'SCHEDULED'
    AND state_name = 'Scheduled'
    AND next_scheduled_start_time <= %(due_before)s::timestamptz
- ORDER BY next_scheduled_start_time
+   AND (next_scheduled_start_time, id) > (%(after_place)s::timestamptz, %(after)s::uuid)
+ ORDER BY next_scheduled_start_time, id
  LIMIT %(limit)s::int
    FOR NO KEY UPDATE SKIP LOCKED;
 
@@ -22,7 +27,8 @@ SELECT run.id
   FROM flow_run AS run
        JOIN flow_run_state AS state ON state.id = run.state_id AND state.flow_run_id = run.id
  WHERE run.state_type = 'PAUSED'
-   AND (state.state_details ->> 'pause_timeout')::timestamptz < %(now)s::timestamptz
+   AND run.id > %(after)s::uuid
+   AND downbeat.read_time(state.state_details ->> 'pause_timeout') < %(now)s::timestamptz
  ORDER BY run.id
  LIMIT %(limit)s::int
    FOR NO KEY UPDATE OF run SKIP LOCKED;
@@ -33,6 +39,7 @@ SELECT id
   FROM flow_run
  WHERE state_type = 'CANCELLING'
    AND state_timestamp < %(since)s::timestamptz
+   AND id > %(after)s::uuid
  ORDER BY id
  LIMIT %(limit)s::int
    FOR NO KEY UPDATE SKIP LOCKED;
@@ -61,25 +68,30 @@ SELECT task_run.id
  WHERE run.state_type = 'CANCELLED'
    AND run.end_time >= %(since)s::timestamptz
    AND task_run.state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')
+   AND task_run.id > %(after)s::uuid
  ORDER BY task_run.id
  LIMIT %(limit)s::int
    FOR NO KEY UPDATE OF task_run SKIP LOCKED;
 
+-- name: claim_silent_workers :many
+-- Lock workers ONLINE that have missed several heartbeats in a row.
+SELECT id
+  FROM worker
+ WHERE status = 'ONLINE'
+   AND last_heartbeat_time < %(now)s::timestamptz
+                           - make_interval(secs => %(missed)s::float8
+                                           * COALESCE(heartbeat_interval_seconds, %(interval_seconds)s::float8))
+   AND id > %(after)s::uuid
+ ORDER BY id
+ LIMIT %(limit)s::int
+   FOR NO KEY UPDATE SKIP LOCKED;
+
 -- name: mark_workers_offline :exec
--- Mark workers OFFLINE that have missed several heartbeats in a row.
+-- Mark workers OFFLINE.
 UPDATE worker
    SET status = 'OFFLINE',
        updated = now()
-  FROM (SELECT id
-          FROM worker
-         WHERE status = 'ONLINE'
-           AND last_heartbeat_time < %(now)s::timestamptz
-                                   - make_interval(secs => %(missed)s::float8
-                                                   * COALESCE(heartbeat_interval_seconds, %(interval_seconds)s::float8))
-         ORDER BY id
-         LIMIT %(limit)s::int
-           FOR NO KEY UPDATE SKIP LOCKED) AS silent
- WHERE worker.id = silent.id;
+ WHERE id = ANY (%(ids)s::uuid[]);
 
 -- name: claim_deserted_work_pools :many
 -- Lock READY work pools that have no worker ONLINE, with what the event of it tells.
@@ -95,6 +107,7 @@ SELECT pool.id,
          FROM worker
         WHERE worker.work_pool_id = pool.id
           AND worker.status = 'ONLINE')
+   AND pool.id > %(after)s::uuid
  ORDER BY pool.id
  LIMIT %(limit)s::int
    FOR NO KEY UPDATE SKIP LOCKED;
@@ -121,6 +134,7 @@ SELECT deployment.id,
  WHERE deployment.status = 'READY'
    AND deployment.last_polled < %(since)s::timestamptz
    AND (queue.last_polled IS NULL OR queue.last_polled < %(since)s::timestamptz)
+   AND deployment.id > %(after)s::uuid
  ORDER BY deployment.id
  LIMIT %(limit)s::int
    FOR NO KEY UPDATE OF deployment SKIP LOCKED;
@@ -144,6 +158,7 @@ SELECT queue.id,
        JOIN work_pool AS pool ON pool.id = queue.work_pool_id
  WHERE queue.status = 'READY'
    AND queue.last_polled < %(since)s::timestamptz
+   AND queue.id > %(after)s::uuid
  ORDER BY queue.id
  LIMIT %(limit)s::int
    FOR NO KEY UPDATE OF queue SKIP LOCKED;

@@ -1,18 +1,29 @@
--- Making flow runs from the schedules of deployments. Whoever makes runs locks the deployments first, as does who pauses,
--- changes or deletes one or its schedules; then flow runs are locked. So no run is made for a schedule that is gone.
+-- Making flow runs from the schedules of deployments. The times are found before anything is locked. Whoever makes runs then
+-- locks the deployments first, as does who pauses, changes or deletes one or its schedules; then flow runs are locked. Runs are
+-- made only of schedules that have not changed meanwhile. So no run is made for a schedule that is gone.
 
 -- name: lock :many
--- Lock a deployment that is not paused.
+-- Lock deployments that are not paused.
 SELECT id
   FROM deployment
- WHERE id = %(deployment_id)s::uuid
+ WHERE id = ANY (%(deployment_ids)s::uuid[])
    AND NOT paused
+ ORDER BY id
    FOR NO KEY UPDATE;
 
 -- name: claim :many
--- Lock the next deployments, by id, that have too few runs ahead by some schedule, passing over those that somebody works on;
--- with `changed_since` only of those that were changed since then. The runs that a schedule has ahead are read from
--- ix_flow_run__schedule_id_scheduler.
+-- Lock deployments that are not paused, passing over those that somebody works on.
+SELECT id
+  FROM deployment
+ WHERE id = ANY (%(deployment_ids)s::uuid[])
+   AND NOT paused
+ ORDER BY id
+   FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: find_lacking :many
+-- The next deployments, by id, that have too few runs ahead by some schedule; with `changed_since` only of those that were
+-- changed since then. A schedule that could not be followed is left alone for the rest of the day, unless it changes. The runs
+-- that a schedule has ahead are read from ix_flow_run__schedule_id_scheduler.
 SELECT deployment.id
   FROM deployment
  WHERE NOT deployment.paused
@@ -36,27 +47,34 @@ SELECT deployment.id
                OR schedule.updated >= %(changed_since)s::timestamptz)
           AND ahead.number < LEAST(%(max_runs)s::int, schedule.max_scheduled_runs)
           AND (ahead.number < %(min_runs)s::int
-               OR ahead.last < %(until)s::timestamptz))
+               OR ahead.last < %(until)s::timestamptz)
+          AND NOT EXISTS (SELECT
+                            FROM events
+                           WHERE events.id = downbeat.schedule_failure(schedule.id, schedule.updated)))
  ORDER BY deployment.id
- LIMIT %(limit)s::int
-   FOR NO KEY UPDATE OF deployment SKIP LOCKED;
+ LIMIT %(limit)s::int;
 
 -- name: read_active :many
--- The active schedules of deployments that are locked. A statement of its own behind the lock, to see what was committed
--- while it was waited for.
+-- The active schedules of deployments that can be followed, as far as is known, with the id of the event that tells if not.
 SELECT schedule.id,
        schedule.deployment_id,
+       deployment.name AS deployment_name,
        deployment.flow_id,
        schedule.schedule,
-       schedule.max_scheduled_runs
+       schedule.max_scheduled_runs,
+       schedule.updated,
+       failure.id AS failure_id
   FROM deployment_schedule AS schedule
        JOIN deployment ON deployment.id = schedule.deployment_id
+ CROSS JOIN LATERAL downbeat.schedule_failure(schedule.id, schedule.updated) AS failure (id)
  WHERE schedule.deployment_id = ANY (%(deployment_ids)s::uuid[])
    AND schedule.active
+   AND NOT EXISTS (SELECT FROM events WHERE events.id = failure.id)
  ORDER BY schedule.deployment_id, schedule.id;
 
 -- name: create_runs :many
 -- Insert scheduled flow runs, one for each place in the arrays, with their states; give the ids of those that did not exist.
+-- Schedules that are not what they were when the times were found are left out: a statement of its own behind the lock sees it.
 -- The idempotency key is the schedule's and the due time's, so that there is one run for both, whoever makes it and whatever
 -- became of it.
   WITH due AS (
@@ -73,9 +91,12 @@ SELECT schedule.id,
                             WHEN schedule.schedule ? 'cron' THEN 'CronSchedule'
                             ELSE 'RRuleSchedule' END) AS display_value
          FROM unnest(%(ids)s::uuid[], %(state_ids)s::uuid[], %(names)s::text[], %(schedule_ids)s::uuid[],
-                     %(idempotency_keys)s::text[], %(times)s::timestamptz[])
-              AS due (id, state_id, name, schedule_id, idempotency_key, time)
-              JOIN deployment_schedule AS schedule ON schedule.id = due.schedule_id
+                     %(versions)s::timestamptz[], %(idempotency_keys)s::text[], %(times)s::timestamptz[])
+              AS due (id, state_id, name, schedule_id, version, idempotency_key, time)
+              JOIN deployment_schedule AS schedule
+                ON schedule.id = due.schedule_id
+               AND schedule.updated = due.version
+               AND schedule.active
        ),
        run AS (
        INSERT INTO flow_run
@@ -162,4 +183,5 @@ SELECT event.occurred,
        (involved.resource - '{prefect.resource.id,prefect.resource.role}'::text[])::json,
        event.id
   FROM event
- CROSS JOIN jsonb_array_elements(jsonb_build_array(event.resource) || event.related) AS involved (resource);
+ CROSS JOIN jsonb_array_elements(jsonb_build_array(event.resource) || event.related) AS involved (resource)
+ WHERE octet_length(involved.resource ->> 'prefect.resource.id') <= 2600;

@@ -84,7 +84,9 @@ UPDATE downbeat.concurrency_lease
 
 -- name: find_ended :many
 -- Holders of leases that last until they end, which has happened without this being noticed: while another server was in
--- charge of the database, or because the flow run of a task run has ended some time ago and the task run has never said so.
+-- charge of the database, or because the flow run of a task run has ended some time ago and the task run has never said so. A
+-- holder that is not known is taken to have ended an hour after it has taken its slots: task runs take theirs before they are
+-- told of, but not that long before.
 SELECT lease.holder_id AS id,
        max(ended.time) AS time
   FROM downbeat.concurrency_lease AS lease
@@ -94,9 +96,12 @@ SELECT lease.holder_id AS id,
        SELECT CASE WHEN task_run.state_type IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED') THEN task_run.state_timestamp
                    WHEN flow_run.state_type IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')
                    THEN flow_run.state_timestamp + CASE WHEN task_run.id IS NULL THEN '0' ELSE interval '300 seconds' END
+                   WHEN task_run.id IS NULL AND flow_run.id IS NULL THEN %(now)s::timestamptz - interval '1 hour'
                END AS time) AS ended
  WHERE lease.expires = 'infinity'
    AND lease.acquired < ended.time
    AND ended.time <= %(now)s::timestamptz
+   AND lease.holder_id > %(after)s::uuid
  GROUP BY lease.holder_id
+ ORDER BY lease.holder_id
  LIMIT %(limit)s::integer;

@@ -6,8 +6,8 @@ import orjson
 from psycopg import Connection
 
 import sql
-from handlers.loops.leases import release_expired_leases
 from sql.ids import uuid7
+from tests.loops import release_expired_leases
 from tests.resources import unique
 from tests.runs import make_flow, make_flow_run, propose_flow_run
 from tests.waiting import wait_until

@@ -12,7 +12,8 @@ import pytest
 
 import sql
 from app import create_app
-from handlers.rules.schedules import schedule_locked
+from handlers.rules.schedules import make_runs as make_planned
+from handlers.rules.schedules import plan_runs
 from sql import database as db
 from sql.database import connect, within
 from sql.statement import flush
@@ -67,17 +68,9 @@ def scheduled(conn, **columns) -> str:
 
 
 def claim(conn) -> None:
-    """Read and lock the deployments that lack runs, as the scheduler does before it makes them."""
-    found = sql.schedules.claim(
-        conn,
-        now=NOW,
-        until=NOW + timedelta(hours=1),
-        min_runs=3,
-        max_runs=100,
-        changed_since=None,
-        after="00000000-0000-0000-0000-000000000000",
-        limit=10,
-    )
+    """Lock the deployments, as the scheduler does before it makes their runs."""
+    ids = [row[0] for row in conn.execute("SELECT id FROM deployment").fetchall()]
+    found = sql.schedules.claim(conn, deployment_ids=ids)
     assert len(found) == 1
 
 
@@ -85,8 +78,8 @@ def make_runs(id: str) -> Callable[[Any], None]:
     """Make the runs of a deployment that is claimed."""
 
     def make(conn) -> None:
-        made = schedule_locked(conn, [id], NOW, NOW + timedelta(days=10), timedelta(hours=1), 3, 100)
-        assert len(made) == 3
+        plan = plan_runs(conn, [id], NOW, NOW + timedelta(days=10), timedelta(hours=1), 3, 100)
+        assert len(make_planned(conn, plan, [id])) == 3
 
     return make
 

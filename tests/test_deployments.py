@@ -7,12 +7,13 @@ import pytest
 
 import sql
 from handlers.deployment_schedules import create
-from handlers.deployments import DEFAULTS, delete_deployments, schedule
-from handlers.loops.foreman import mark_deployments_not_ready
+from handlers.deployments import DEFAULTS, delete_deployments, what_to_schedule
+from handlers.rules.schedules import schedule_deployment
 from sql import database as db
 from sql.database import connect, within
 from sql.ids import uuid7
 from sql.statement import flush
+from tests.loops import mark_deployments_not_ready
 from tests.resources import NOBODY, created, make_flow, problems, told, unique
 from tests.runs import make_flow as make_flow_row
 from tests.runs import make_flow_run as make_run_row
@@ -380,4 +381,4 @@ def test_no_run_is_made_for_a_deployment_that_is_being_paused(database):
 def schedule_in_transaction(conn, id) -> None:
     """Make the runs of a deployment, and commit."""
     with within(conn):
-        schedule(conn, str(id))
+        schedule_deployment(conn, str(id), **what_to_schedule(conn))

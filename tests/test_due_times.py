@@ -104,6 +104,9 @@ def test_an_rrule_ends_with_its_count_and_its_until():
     {"rrule": "DTSTART:20200101T000000\nFREQ=MINUTELY;BYMONTH=2;BYMONTHDAY=30"},
     {"rrule": "DTSTART:20200101T000000\nFREQ=DAILY;COUNT=3"},
     {"rrule": "DTSTART:20200101T000000\nFREQ=SECONDLY;COUNT=100000000"},
+    {"rrule": "FREQ=SECONDLY;INTERVAL=7;BYMONTH=2;BYMONTHDAY=30"},
+    {"rrule": "FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=30"},
+    {"rrule": "FREQ=YEARLY;INTERVAL=99999999999999999999"},
 ])  # fmt: skip
 def test_what_is_never_due_is_not_searched_for_without_end(schedule):
     assert due(schedule) == []

@@ -11,8 +11,9 @@ import pytest
 from psycopg.errors import UndefinedTable
 
 from handlers import loops
-from handlers.loops import LOOPS, Loop, enabled, run
-from handlers.loops.late_runs import mark_late_runs
+from handlers.loops import LOOPS, enabled, pause_seconds, run
+from handlers.loops.driver import Loop
+from handlers.loops.late_runs import claim_late, mark_late_runs
 from sql.database import connect
 from sql.statement import flush
 from tests.consistency import find_half_written
@@ -60,27 +61,27 @@ def test_services_are_switched_off_by_prefects_names(monkeypatch, name, value, o
 
 
 def test_a_pause_between_rounds_can_be_set(monkeypatch):
-    loop = Loop(mark_late_runs, "LATE_RUNS")
-    assert loop.pause_seconds == 5
+    loop = Loop("mark_late_runs", claim_late, mark_late_runs, "LATE_RUNS")
+    assert pause_seconds(loop) == 5
     monkeypatch.setenv("PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS", "0.5")
-    assert loop.pause_seconds == 0.5
+    assert pause_seconds(loop) == 0.5
 
 
 def test_a_loop_that_fails_is_tried_again_on_a_new_connection_and_stops_no_other(database, caplog):
     stopping, failed, succeeded = threading.Event(), [], []
 
-    def fail(conn, now, limit):
+    def fail(conn, now, limit, after):
         failed.append(conn)
         conn.execute("SELECT FROM nothing")
 
-    def succeed(conn, now, limit):
+    def succeed(conn, now, limit, after):
         assert now.tzinfo
         succeeded.append(conn)
         if len(failed) > 2 and len(succeeded) > 2:
             stopping.set()
-        return 0
+        return []
 
-    run(database, stopping, [Loop(fail, "X", 0.001), Loop(succeed, "Y", 0.01)])
+    run(database, stopping, [Loop("fail", fail, len, "X", 0.001), Loop("succeed", succeed, len, "Y", 0.01)])
     assert len(set(map(id, failed))) > 1
     assert {type(record.exc_info[1]) for record in caplog.records} == {UndefinedTable}
     assert all(conn.closed for conn in failed + succeeded)
@@ -91,9 +92,9 @@ def test_the_thread_marks_late_runs_and_ends_when_it_is_told_to(database, sessio
     id = make_flow_run(conn, state=due(-60))
     flush(conn)
     monkeypatch.delenv("DOWNBEAT_LOOPS", raising=False)
-    monkeypatch.setattr(loops, "LOOPS", (Loop(mark_late_runs, "LATE_RUNS", every=0.01),))
+    monkeypatch.setattr(loops, "LOOPS", (Loop("mark_late_runs", claim_late, mark_late_runs, "LATE_RUNS", every=0.01),))
     stopping = threading.Event()
-    thread = loops.start(database, stopping)
+    (thread,) = loops.start(database, stopping)
     wait_until_late(conn, id)
     stopping.set()
     thread.join(PATIENCE_SECONDS)
@@ -110,7 +111,7 @@ def test_a_server_runs_the_loops_and_stops_with_them(database, db):
     flush(db)
     with running(database, 2, DOWNBEAT_LOOPS="on", PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS="0.05"):
         wait_until_late(db, id)
-        wait_until(lambda: count_loops(db) == 2, lambda: "a connection for each process")
+        wait_until(lambda: count_loops(db) == 4, lambda: "two connections for each process")
     assert count_loops(db) == 0
 
 
@@ -135,4 +136,4 @@ def count_loops(conn) -> int:
 
 def test_nothing_is_started_when_all_loops_are_off(monkeypatch):
     monkeypatch.setenv("DOWNBEAT_LOOPS", "off")
-    assert loops.start("host=nowhere", threading.Event()) is None
+    assert loops.start("host=nowhere", threading.Event()) == []

@@ -1,28 +1,29 @@
 """What happens by the clock: each loop called with a time of the test's choosing, alone and against others."""
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 import sql
-from handlers.loops import Loop, run_round
-from handlers.loops.cancellation_cleanup import cancel_subflows, cancel_task_runs, end_cancelling
-from handlers.loops.foreman import (
+from sql.database import connect, within
+from tests.consistency import find_half_written
+from tests.loops import (
+    cancel_subflows,
+    cancel_task_runs,
+    end_cancelling,
+    fail_expired_pauses,
     mark_deployments_not_ready,
+    mark_late_runs,
     mark_work_pools_not_ready,
     mark_work_queues_not_ready,
     mark_workers_offline,
+    release_expired_leases,
+    schedule_recent,
+    schedule_runs,
 )
-from handlers.loops.late_runs import mark_late_runs
-from handlers.loops.leases import release_expired_leases
-from handlers.loops.pause_expirations import fail_expired_pauses
-from handlers.loops.scheduler import schedule_recent, schedule_runs
-from sql.database import connect, within
-from tests.consistency import find_half_written
 from tests.runs import (
     make_flow_run,
     make_task_run,
@@ -93,7 +94,7 @@ def test_only_what_is_scheduled_anew_can_be_late(db):
 
 def test_late_runs_are_marked_in_batches_until_none_is_left(db):
     ids = [make_flow_run(db, state=due(-60)) for _ in range(5)]
-    assert run_round(Loop(lambda conn, now, limit: mark_late_runs(conn, FAR, limit), "X", 1, 2), db, threading.Event()) == 5
+    assert mark_late_runs(db, FAR, 2) == 5
     assert {read_flow_run(db, id)["state_name"] for id in ids} == {"Late"}
 
 
@@ -120,7 +121,7 @@ def test_a_run_that_is_being_marked_late_can_be_started_behind_it(db, session):
     marker, worker = session(), session()
     with ThreadPoolExecutor(1) as threads:
         with within(marker):
-            sql.loops.claim_late(marker, due_before=NOW, limit=1)
+            sql.loops.claim_late(marker, due_before=NOW, limit=1, after_place="-infinity", after=UUID(int=0))
             starting = threads.submit(propose_flow_run, worker, id, "PENDING")
             wait_for_waiter(db)
         assert starting.result(PATIENCE_SECONDS).status == "ACCEPT"

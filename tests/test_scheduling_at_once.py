@@ -7,17 +7,20 @@ as the next round of a real one, since a scheduler passes over what is locked ju
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from app import create_app
-from handlers.loops.scheduler import MAX_RUNS, MAX_TIME, MIN_RUNS, MIN_TIME, schedule, schedule_runs
+from handlers.loops.driver import Loop
+from handlers.loops.scheduler import MAX_RUNS, MAX_TIME, MIN_RUNS, MIN_TIME, find, schedule
 from handlers.rules.due_times import choose, due_times
 from sql import database as db
 from sql.database import connect
 from tests.consistency import find_half_written
+from tests.loops import run_round, schedule_runs
 from tests.resources import created, make_flow
 from tests.waiting import PATIENCE_SECONDS
 
@@ -79,7 +82,8 @@ def go_through_the_hours(database: str, request: Callable[[], None]) -> None:
         for now in CLOCK:
             lately = datetime.now(UTC) - timedelta(hours=1)
             loops = [threads.submit(schedule_runs, conn, now, 2) for conn in conns[:2]]
-            loops += [threads.submit(schedule, conn, now, 2, lately) for conn in conns[2:]]
+            recent = Loop("recent", partial(find, changed_since=lately), schedule, "SCHEDULER", locks=False)
+            loops += [threads.submit(run_round, recent, conn, now, 2) for conn in conns[2:]]
             for done in (threads.submit(request), *loops):
                 done.result(PATIENCE_SECONDS)
             schedule_runs(conns[0], now, 100)

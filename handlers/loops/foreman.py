@@ -6,8 +6,8 @@ from typing import Any
 from psycopg import Connection
 
 import sql
+from handlers.loops.driver import Row
 from schemas.settings import setting
-from sql.database import within
 from sql.ids import uuid7
 
 MISSED_HEARTBEATS = setting("server.services.foreman.inactivity_heartbeat_multiple")
@@ -16,46 +16,55 @@ DEPLOYMENT_TIMEOUT = timedelta(seconds=setting("server.services.foreman.deployme
 WORK_QUEUE_TIMEOUT = timedelta(seconds=setting("server.services.foreman.work_queue_last_polled_timeout_seconds"))
 
 
-def mark_workers_offline(conn: Connection, now: datetime, limit: int) -> int:
-    """Mark workers OFFLINE that have missed several heartbeats; gives their number."""
-    return sql.loops.mark_workers_offline(
-        conn, now=now, missed=MISSED_HEARTBEATS, interval_seconds=HEARTBEAT_SECONDS, limit=limit
+def claim_silent_workers(conn: Connection, now: datetime, limit: int, after: Row) -> list[Row]:
+    """Lock workers that have missed several heartbeats."""
+    return sql.loops.claim_silent_workers(
+        conn, now=now, missed=MISSED_HEARTBEATS, interval_seconds=HEARTBEAT_SECONDS, limit=limit, after=after["id"]
     )
 
 
-def mark_work_pools_not_ready(conn: Connection, now: datetime, limit: int) -> int:
-    """Mark work pools NOT_READY that have no worker left; gives their number."""
-    with within(conn):
-        pools = sql.loops.claim_deserted_work_pools(conn, now=now, limit=limit)
-        events = [
-            tell("work-pool", pool, now, {"prefect.work-pool.type": pool["type"]}, follows=pool["follows"]) for pool in pools
-        ]
-        if pools:
-            ids, event_ids = [pool["id"] for pool in pools], [event["id"] for event in events]
-            sql.loops.mark_work_pools_not_ready.send(conn, ids=ids, event_ids=event_ids, now=now)
-            sql.events.create.send(conn, events=events)
+def mark_workers_offline(conn: Connection, now: datetime, silent: list[Row]) -> int:
+    """Mark workers OFFLINE; gives their number."""
+    return sql.loops.mark_workers_offline(conn, ids=[worker["id"] for worker in silent])
+
+
+def claim_deserted_work_pools(conn: Connection, now: datetime, limit: int, after: Row) -> list[Row]:
+    """Lock work pools that have no worker left."""
+    return sql.loops.claim_deserted_work_pools(conn, now=now, limit=limit, after=after["id"])
+
+
+def mark_work_pools_not_ready(conn: Connection, now: datetime, pools: list[Row]) -> int:
+    """Mark work pools NOT_READY; gives their number."""
+    events = [tell("work-pool", pool, now, {"prefect.work-pool.type": pool["type"]}, follows=pool["follows"]) for pool in pools]
+    ids, event_ids = [pool["id"] for pool in pools], [event["id"] for event in events]
+    sql.loops.mark_work_pools_not_ready.send(conn, ids=ids, event_ids=event_ids, now=now)
+    sql.events.create.send(conn, events=events)
     return len(pools)
 
 
-def mark_deployments_not_ready(conn: Connection, now: datetime, limit: int) -> int:
-    """Mark deployments NOT_READY for whose runs nobody asks any more; gives their number."""
-    with within(conn):
-        deployments = sql.loops.claim_unpolled_deployments(conn, since=now - DEPLOYMENT_TIMEOUT, limit=limit)
-        if deployments:
-            sql.loops.mark_deployments_not_ready.send(conn, ids=[deployment["id"] for deployment in deployments])
-            events = [tell("deployment", each, now, related=each["related"]) for each in deployments]
-            sql.events.create.send(conn, events=events)
+def claim_unpolled_deployments(conn: Connection, now: datetime, limit: int, after: Row) -> list[Row]:
+    """Lock deployments for whose runs nobody asks any more."""
+    return sql.loops.claim_unpolled_deployments(conn, since=now - DEPLOYMENT_TIMEOUT, limit=limit, after=after["id"])
+
+
+def mark_deployments_not_ready(conn: Connection, now: datetime, deployments: list[Row]) -> int:
+    """Mark deployments NOT_READY; gives their number."""
+    sql.loops.mark_deployments_not_ready.send(conn, ids=[deployment["id"] for deployment in deployments])
+    events = [tell("deployment", each, now, related=each["related"]) for each in deployments]
+    sql.events.create.send(conn, events=events)
     return len(deployments)
 
 
-def mark_work_queues_not_ready(conn: Connection, now: datetime, limit: int) -> int:
-    """Mark work queues NOT_READY that nobody polls any more; gives their number."""
-    with within(conn):
-        queues = sql.loops.claim_unpolled_work_queues(conn, since=now - WORK_QUEUE_TIMEOUT, limit=limit)
-        if queues:
-            sql.loops.mark_work_queues_not_ready.send(conn, ids=[queue["id"] for queue in queues])
-            role = {"prefect.resource.role": "work-queue"}
-            sql.events.create.send(conn, events=[tell("work-queue", each, now, role, related=each["related"]) for each in queues])
+def claim_unpolled_work_queues(conn: Connection, now: datetime, limit: int, after: Row) -> list[Row]:
+    """Lock work queues that nobody polls any more."""
+    return sql.loops.claim_unpolled_work_queues(conn, since=now - WORK_QUEUE_TIMEOUT, limit=limit, after=after["id"])
+
+
+def mark_work_queues_not_ready(conn: Connection, now: datetime, queues: list[Row]) -> int:
+    """Mark work queues NOT_READY; gives their number."""
+    sql.loops.mark_work_queues_not_ready.send(conn, ids=[queue["id"] for queue in queues])
+    role = {"prefect.resource.role": "work-queue"}
+    sql.events.create.send(conn, events=[tell("work-queue", each, now, role, related=each["related"]) for each in queues])
     return len(queues)
 
 

@@ -5,17 +5,22 @@ from datetime import datetime
 from psycopg import Connection
 
 import sql
+from handlers.loops.driver import Row
 from handlers.loops.transitions import move_flow_runs
 from handlers.rules.common import scheduled
 from handlers.rules.flow_runs import LATE_FLOW_RUN
 from schemas.settings import setting
-from sql.database import within
 
 AFTER = setting("server.services.late_runs.after_seconds")
 
 
-def mark_late_runs(conn: Connection, now: datetime, limit: int) -> int:
-    """Make flow runs Late that should have started some time ago; gives their number."""
-    with within(conn):
-        late = {run["id"]: run for run in sql.loops.claim_late(conn, due_before=now - AFTER, limit=limit)}
-        return move_flow_runs(conn, late, lambda run: scheduled("Late", late[run["id"]]["scheduled_time"]), LATE_FLOW_RUN)
+def claim_late(conn: Connection, now: datetime, limit: int, after: Row) -> list[Row]:
+    """Lock flow runs that should have started some time ago, the most overdue first."""
+    place = after.get("place", "-infinity")
+    return sql.loops.claim_late(conn, due_before=now - AFTER, limit=limit, after_place=place, after=after["id"])
+
+
+def mark_late_runs(conn: Connection, now: datetime, late: list[Row]) -> int:
+    """Make flow runs Late; gives their number."""
+    times = {run["id"]: run["scheduled_time"] for run in late}
+    return move_flow_runs(conn, times, lambda run: scheduled("Late", times[run["id"]]), LATE_FLOW_RUN)

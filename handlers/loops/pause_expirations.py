@@ -5,16 +5,19 @@ from datetime import datetime
 from psycopg import Connection
 
 import sql
+from handlers.loops.driver import Row
 from handlers.loops.transitions import move_flow_runs
 from handlers.rules.flow_runs import FORCED_FLOW_RUN
 from handlers.rules.transition import FAILED, State
-from sql.database import within
 
 EXPIRED = State(FAILED, "Failed", "The run was paused and never resumed.")
 
 
-def fail_expired_pauses(conn: Connection, now: datetime, limit: int) -> int:
+def claim_expired(conn: Connection, now: datetime, limit: int, after: Row) -> list[Row]:
+    """Lock flow runs whose pause has timed out."""
+    return sql.loops.claim_expired_pauses(conn, now=now, limit=limit, after=after["id"])
+
+
+def fail_expired_pauses(conn: Connection, now: datetime, paused: list[Row]) -> int:
     """Fail flow runs whose pause has timed out; gives their number."""
-    with within(conn):
-        paused = sql.loops.claim_expired_pauses(conn, now=now, limit=limit)
-        return move_flow_runs(conn, [run["id"] for run in paused], lambda run: EXPIRED, FORCED_FLOW_RUN)
+    return move_flow_runs(conn, [run["id"] for run in paused], lambda run: EXPIRED, FORCED_FLOW_RUN)

@@ -12,20 +12,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from croniter import croniter
-from dateutil.rrule import DAILY, HOURLY, MINUTELY, SECONDLY, WEEKLY, rrule, rruleset, rrulestr
+
+from schemas.recurrences import MAX_LENGTH, walk
 
 UTC = timezone.utc
 DAY = timedelta(days=1)
-ANCHOR = datetime(2020, 1, 1)  # where an RRULE without a DTSTART begins
-PERIODS = {
-    WEEKLY: timedelta(weeks=1),
-    DAILY: DAY,
-    HOURLY: timedelta(hours=1),
-    MINUTELY: timedelta(minutes=1),
-    SECONDLY: timedelta(seconds=1),
-}
+MAX_YEARS = 50  # how far croniter looks for the next day that an expression means, if it is asked for that much
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9900, 1, 1, tzinfo=UTC)
-MAX_SKIPPED = 500_000  # recurrences before the start that are counted through, where a COUNT does not let them be leapt over
 
 
 def read_zone(schedule: dict[str, Any]) -> ZoneInfo:
@@ -41,6 +34,8 @@ def due_times(schedule: dict[str, Any], start: datetime, end: datetime) -> Itera
     zone, start, end = read_zone(schedule), max(start, EARLIEST), min(end, LATEST)
     if start > end:
         return iter(())
+    if "interval" in schedule and not schedule["interval"] > 0:
+        raise ValueError("the interval must be positive")
     if "interval" in schedule and schedule["interval"] < DAY.total_seconds():
         instants = count_up(read_time(schedule["anchor_date"]), timedelta(seconds=schedule["interval"]), start.astimezone(UTC))
     else:
@@ -113,9 +108,12 @@ def interval_wall_times(schedule: dict[str, Any], start: datetime, end: datetime
 
 def cron_wall_times(schedule: dict[str, Any], start: datetime, end: datetime) -> Iterator[datetime]:
     """Give the times on the wall of a cron expression; none if there is no such day in the next decades."""
+    if len(schedule["cron"]) > MAX_LENGTH:
+        raise ValueError(f"must have at most {MAX_LENGTH} characters")
     second = start.replace(microsecond=0)
     before = second if start.microsecond else second - timedelta(seconds=1)
-    times = croniter(schedule["cron"], before, day_or=schedule.get("day_or", True))
+    years = min(end.year - start.year + 1, MAX_YEARS)
+    times = croniter(schedule["cron"], before, day_or=schedule.get("day_or", True), max_years_between_matches=years)
     while True:
         try:
             wall = times.get_next(datetime)
@@ -127,34 +125,8 @@ def cron_wall_times(schedule: dict[str, Any], start: datetime, end: datetime) ->
 
 
 def rrule_wall_times(schedule: dict[str, Any], start: datetime, end: datetime) -> Iterator[datetime]:
-    """Give the times on the wall of an RRULE, or of a set of them. Zones in its text are not heeded, but its figures."""
-    rule = rrulestr(schedule["rrule"], dtstart=ANCHOR)
-    if isinstance(rule, rruleset):
-        rule._rrule = [bound(part, start, end) for part in rule._rrule]
-        rule._exrule = [bound(part, start, end) for part in rule._exrule]
-        rule._rdate = [date.replace(tzinfo=None) for date in rule._rdate]
-        rule._exdate = [date.replace(tzinfo=None) for date in rule._exdate]
-    else:
-        rule = bound(rule, start, end)
-    for number, wall in enumerate(rule):
-        if wall >= start:
-            yield wall
-        elif number > MAX_SKIPPED:
-            return
-
-
-def bound(rule: rrule, start: datetime, end: datetime) -> rrule:
-    """Make a rule begin shortly before `start`, in step with its DTSTART, and stop at `end`, so that it is quickly walked."""
-    first, until = rule._dtstart.replace(tzinfo=None), rule._until and rule._until.replace(tzinfo=None)
-    changes = {"until": min(until or end, end)}
-    if rule._count is not None:
-        changes = {}  # what comes after COUNT recurrences is found by counting them
-    elif rule._freq in PERIODS:
-        period = PERIODS[rule._freq] * rule._interval
-        first += max(0, (start - first) // period - 1) * period
-    bounded = rule.replace(dtstart=first, **changes)
-    bounded._until = min(until or end, end)
-    return bounded
+    """Give the times on the wall of an RRULE, or of a set of them."""
+    return walk(schedule["rrule"], start, end)
 
 
 WALL_TIMES = {"interval": interval_wall_times, "cron": cron_wall_times, "rrule": rrule_wall_times}

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -16,7 +17,58 @@ from sql.ids import derived, uuid7
 
 log = logging.getLogger("downbeat.schedules")
 
+FAILURE = "downbeat.deployment-schedule.failed"  # the event that a schedule cannot be followed
 BATCH_RUNS = 1000  # how many runs one statement inserts
+
+
+@dataclass(frozen=True)
+class Plan:
+    """When schedules are due, and those that cannot be followed with the reasons."""
+
+    due: list[tuple[dict[str, Any], datetime]]
+    failed: list[tuple[dict[str, Any], str]]
+
+
+def plan_runs(
+    conn: Connection,
+    deployment_ids: list[Any],
+    start_time: datetime,
+    end_time: datetime,
+    min_time: timedelta,
+    min_runs: int,
+    max_runs: int,
+) -> Plan:
+    """Find the times for which the active schedules of deployments should have runs. It may take long: lock nothing before.
+
+    For each schedule, in this order: runs start at `start_time` or later; there are no more than `max_runs` (or the schedule's
+    own maximum); none starts after `end_time`; there are at least `min_runs`; and they go on until `start_time + min_time`.
+    """
+    plan = Plan([], [])
+    for schedule in sql.schedules.read_active(conn, deployment_ids=deployment_ids):
+        own = schedule["max_scheduled_runs"]
+        most = max_runs if own is None else min(max_runs, own)
+        try:
+            read_zone(schedule["schedule"])
+            times = choose(due_times(schedule["schedule"], start_time, end_time), start_time, min_time, min_runs, most)
+            plan.due.extend((schedule, time) for time in times)
+        except Exception as error:  # what parsers raise for a text that another server let pass is not to be foreseen
+            plan.failed.append((schedule, f"{type(error).__name__}: {error}"[:500]))
+    return plan
+
+
+def make_runs(conn: Connection, plan: Plan, deployment_ids: Iterable[Any]) -> list[UUID]:
+    """Make the runs that deployments lack, give their ids, and tell of schedules that cannot be followed.
+
+    Needs a transaction in which these deployments are locked; all others are left out.
+    """
+    locked = {str(id) for id in deployment_ids}
+    due = (item for item in plan.due if str(item[0]["deployment_id"]) in locked)
+    created = [insert(conn, batch) for batch in batches(due, BATCH_RUNS)]
+    ids = [run["id"] for inserted in created for run in inserted.result()]
+    for batch in batches(ids, BATCH_RUNS):
+        sql.schedules.create_events.send(conn, ids=batch)
+    tell_failures(conn, [item for item in plan.failed if str(item[0]["deployment_id"]) in locked])
+    return ids
 
 
 def schedule_deployment(
@@ -28,52 +80,29 @@ def schedule_deployment(
     min_runs: int,
     max_runs: int,
 ) -> list[UUID]:
-    """Make the runs that the active schedules of a deployment lack, and give their ids; none if it is paused or not there.
+    """Make the runs that the schedules of a deployment lack, and give their ids; none if it is paused or not there.
 
-    For each schedule, in this order: runs start at `start_time` or later; there are no more than `max_runs` (or the schedule's
-    own maximum); none starts after `end_time`; there are at least `min_runs`; and they go on until `start_time + min_time`.
-    Needs a transaction; the deployment stays locked until its end.
+    As plan_runs and make_runs. Needs a transaction; the deployment stays locked until its end.
     """
-    locked = [row["id"] for row in sql.schedules.lock(conn, deployment_id=deployment_id)]
-    return schedule_locked(conn, locked, start_time, end_time, min_time, min_runs, max_runs)
+    plan = plan_runs(conn, [deployment_id], start_time, end_time, min_time, min_runs, max_runs)
+    locked = [row["id"] for row in sql.schedules.lock(conn, deployment_ids=[deployment_id])]
+    return make_runs(conn, plan, locked)
 
 
-def schedule_locked(
-    conn: Connection,
-    deployment_ids: list[UUID],
-    start_time: datetime,
-    end_time: datetime,
-    min_time: timedelta,
-    min_runs: int,
-    max_runs: int,
-) -> list[UUID]:
-    """Make the runs that the schedules of locked deployments lack, as schedule_deployment, and give their ids."""
-    if not deployment_ids:
-        return []
-    schedules = sql.schedules.read_active(conn, deployment_ids=deployment_ids)
-    due = (
-        (schedule, time)
-        for schedule in schedules
-        for time in read_due(schedule, start_time, end_time, min_time, min_runs, max_runs)
-    )
-    created = [insert(conn, batch) for batch in batches(due, BATCH_RUNS)]
-    ids = [run["id"] for inserted in created for run in inserted.result()]
-    for batch in batches(ids, BATCH_RUNS):
-        sql.schedules.create_events.send(conn, ids=batch)
-    return ids
-
-
-def read_due(
-    schedule: dict[str, Any], start: datetime, end: datetime, min_time: timedelta, min_runs: int, max_runs: int
-) -> list[datetime]:
-    """Give the times in UTC for which a schedule should have runs; none, and a line in the log, if it cannot be understood."""
-    own_maximum = schedule["max_scheduled_runs"]
-    max_runs = max_runs if own_maximum is None else min(max_runs, own_maximum)
-    try:
-        return choose(due_times(schedule["schedule"], start, end), start, min_time, min_runs, max_runs)
-    except Exception as error:  # what parsers raise for a text that another server let pass is not to be foreseen
-        log.warning("schedule %s is passed over: %r", schedule["id"], error)
-        return []
+def tell_failures(conn: Connection, failed: list[tuple[dict[str, Any], str]]) -> None:
+    """Record that schedules cannot be followed, and that their deployments are not ready: once a day, and for each change."""
+    events = []
+    for schedule, reason in failed:
+        log.warning("schedule %s of deployment %s is passed over: %a", schedule["id"], schedule["deployment_id"], reason)
+        resource = {
+            "prefect.resource.id": f"prefect.deployment.{schedule['deployment_id']}",
+            "prefect.resource.name": schedule["deployment_name"],
+        }
+        payload = {"schedule_id": str(schedule["id"]), "reason": reason}
+        events.append({"id": schedule["failure_id"], "event": FAILURE, "resource": resource, "payload": payload})
+    if events:
+        sql.events.create.send(conn, events=events)
+        sql.loops.mark_deployments_not_ready.send(conn, ids=[schedule["deployment_id"] for schedule, _ in failed])
 
 
 def insert(conn: Connection, due: list[tuple[dict[str, Any], datetime]]) -> Any:
@@ -85,6 +114,7 @@ def insert(conn: Connection, due: list[tuple[dict[str, Any], datetime]]) -> Any:
         state_ids=[uuid7() for _ in due],
         names=[generate_name() for _ in due],
         schedule_ids=[schedule["id"] for schedule, _ in due],
+        versions=[schedule["updated"] for schedule, _ in due],
         idempotency_keys=keys,
         times=[time for _, time in due],
     )

@@ -30,8 +30,8 @@ print(json.dumps([time.perf_counter() - started, time.process_time() - cpu]))
 import json, os, time
 import sql
 from handlers.loops import DEPLOYMENTS
-from handlers.loops.scheduler import schedule_runs
 from sql.database import connect
+from tests.loops import schedule_runs
 conn = connect(os.environ["DATABASE_URL"])
 started, cpu = time.perf_counter(), time.process_time()
 schedule_runs(conn, sql.loops.read_clock(conn), DEPLOYMENTS)

@@ -68,6 +68,21 @@ REFUSED = [
     {"rrule": None},
     {"rrule": "FREQ=DAILY", "timezone": "Nowhere/Town"},
 ]
+# What never comes to a recurrence, or only after millions of steps.
+ENDLESS = [
+    "DTSTART:20200101T000000\nFREQ=MONTHLY;INTERVAL=0;BYDAY=MO;BYMONTHDAY=1",
+    "FREQ=MINUTELY;INTERVAL=0",
+    "FREQ=SECONDLY;INTERVAL=99999999999999999999",
+    "DTSTART:20200101T000000\nRRULE:FREQ=SECONDLY\nEXRULE:FREQ=SECONDLY",
+    "DTSTART:20200101T000000\nFREQ=MINUTELY;BYSECOND=0;COUNT=100000000",
+    "DTSTART:20200101T000000\nFREQ=YEARLY;BYEASTER=99999",
+]
+NEVER_DUE = [
+    "DTSTART:20200101T000000\nFREQ=MINUTELY;BYMONTH=2;BYMONTHDAY=30",
+    "DTSTART:20200101T000000\nFREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",
+    "DTSTART:99991231T000000\nFREQ=DAILY",
+    "DTSTART;TZID=Nowhere/Town:20260101T000000\nRRULE:FREQ=DAILY",
+]
 
 
 def add(schedule: Any, **fields: Any) -> Step:
@@ -80,6 +95,12 @@ def change(**fields: Any) -> Step:
     return Step("PATCH", "/deployments/{deployment.id}/schedules/{added.0.id}", fields)
 
 
+def refuse(text: str) -> Step:
+    """Add an RRULE that the scheduler of Prefect's server cannot follow, or only by hanging; some it refuses by an error."""
+    reason = "Prefect's scheduler hangs with it, or its server answers 500"
+    return add({"rrule": text})._replace(differs=reason, status=422, save="refused")
+
+
 LIST = Step("GET", "/deployments/{deployment.id}/schedules")
 BEGIN = [create_flow(), create()]
 
@@ -90,6 +111,7 @@ SEQUENCES = {
         *(create(name=f"d-{number}-{{unique}}", schedules=[{"schedule": each}]) for number, each in enumerate(ACCEPTED)),
     ],
     "refused": [*BEGIN, *(add(schedule) for schedule in REFUSED), LIST],
+    "endless": [*BEGIN, *(refuse(text) for text in ENDLESS), *(add({"rrule": text}) for text in NEVER_DUE)],
     "refused_with_the_deployment": [create_flow(), *(create(schedules=[{"schedule": each}]) for each in REFUSED)],
     "refused_in_an_update": [
         *BEGIN,
