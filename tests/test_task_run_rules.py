@@ -132,6 +132,22 @@ def test_completed_state_is_given_to_the_next_run_with_its_cache_key(conn):
     assert refreshed.status == "ACCEPT"
 
 
+def count_cached(conn, key: str) -> int:
+    """Count the states that are kept under a cache key."""
+    return conn.execute("SELECT count(*) FROM task_run_state_cache WHERE cache_key = %s", [key]).fetchone()[0]
+
+
+def test_only_what_the_rules_let_complete_fills_the_cache_and_a_hit_does_not_fill_it_again(conn):
+    details = {"cache_key": str(uuid7())}
+    make_task_run(conn, state={"type": "COMPLETED", "data": RESULT, "state_details": details})
+    propose_task_run(conn, make_task_run(conn, "RUNNING"), "COMPLETED", force=True, data=RESULT, state_details=details)
+    assert count_cached(conn, details["cache_key"]) == 0
+    propose_task_run(conn, make_task_run(conn, "RUNNING"), "COMPLETED", data=RESULT, state_details=details)
+    for _ in range(2):
+        assert propose_task_run(conn, make_task_run(conn), "RUNNING", state_details=details).proposed.name == "Cached"
+    assert count_cached(conn, details["cache_key"]) == 1
+
+
 def test_expired_cache_is_not_used(conn):
     details = {"cache_key": str(uuid7()), "cache_expiration": in_seconds(-1)}
     propose_task_run(conn, make_task_run(conn, "RUNNING"), "COMPLETED", state_details=details)

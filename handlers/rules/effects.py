@@ -116,22 +116,23 @@ def send_task_run_state(conn: Connection, id: UUID | str, state: State, **change
 
 
 def insert_into_cache(conn: Connection, transition: Transition) -> Transition:
-    """Keep a completed state under its cache key."""
+    """Keep a completed state under its cache key, if the rules say so."""
     state = transition.proposed
     key, expiration = state.details["cache_key"], state.details["cache_expiration"]
-    if key:
+    if transition.changes.get("fills_cache"):
         sql.task_run_transitions.create_cached.send(conn, cache_key=key, cache_expiration=expiration, task_run_state_id=state.id)
     return transition
 
 
+# Slots go first: limits are locked before the artifact that a state leaves, which is written with the state and the parent's.
 FLOW_RUN_EFFECTS = compile_table(
     (
         (name_runs_of_flow_run, ANY, TYPES),
         (count_flow_run, ANY, {RUNNING}),
         (end_resuming, ANY, TERMINAL | {RUNNING}),
+        (give_back_slots, TYPES, TYPES - {PENDING, RUNNING, CANCELLING}),
         (mirror_to_parent, ANY, TYPES),
         (finish_policy, ANY, TYPES),
-        (give_back_slots, TYPES, TYPES - {PENDING, RUNNING, CANCELLING}),
     )
 )
 

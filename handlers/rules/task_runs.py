@@ -40,6 +40,7 @@ from schemas.settings import setting
 from schemas.states import NO_DETAILS, read_time
 
 MAX_CACHE_KEY_LENGTH = setting("server.tasks.max_cache_key_length")
+MAX_CACHE_KEY_BYTES = 2600  # that fit the index beside a time
 
 
 def take_from_cache(conn: Connection, transition: Transition) -> Transition:
@@ -126,11 +127,16 @@ def note_flow_run_count(conn: Connection, transition: Transition) -> Transition:
     return accept(transition, flow_run_run_count=run["current_flow_run_run_count"]) if run["flow_run_id"] else transition
 
 
-def limit_cache_key(conn: Connection, transition: Transition) -> Transition:
-    """Refuse a cache key that is too long to be one."""
+def fill_cache(conn: Connection, transition: Transition) -> Transition:
+    """Let a completed state be found by its cache key, and refuse a key that is too long to be one.
+
+    Only states that pass this rule fill the cache: not those that are forced, that runs are created with, or that are hits.
+    """
     cache_key = transition.proposed.details["cache_key"]
-    if not cache_key or len(cache_key) <= MAX_CACHE_KEY_LENGTH:
+    if not cache_key:
         return transition
+    if len(cache_key) <= MAX_CACHE_KEY_LENGTH and len(cache_key.encode()) <= MAX_CACHE_KEY_BYTES:
+        return accept(transition, fills_cache=True)
     return reject(transition, f"The cache key has more than {MAX_CACHE_KEY_LENGTH} characters.", replace(transition.proposed))
 
 
@@ -146,7 +152,7 @@ TASK_RUN = compile_table(
         (retry, {RUNNING}, {FAILED}),
         (rename_rerun, ANY, {RUNNING}),
         (note_flow_run_count, ANY, {RUNNING}),
-        (limit_cache_key, ANY, {COMPLETED}),
+        (fill_cache, ANY, {COMPLETED}),
     )
 )
 
@@ -161,7 +167,7 @@ BACKGROUND_TASK_RUN = compile_table(
         (retry, {RUNNING}, {FAILED}),
         (rename_rerun, ANY, {RUNNING}),
         (note_flow_run_count, ANY, {RUNNING}),
-        (limit_cache_key, ANY, {COMPLETED}),
+        (fill_cache, ANY, {COMPLETED}),
     )
 )
 

@@ -39,6 +39,8 @@ def with_policy(**policy) -> list[Step]:
     return [*IN_A_RUN, create_task_run(flow_run_id="{run.id}", empirical_policy=policy)]
 
 
+CACHED = Step("SQL", "SELECT count(*) AS number FROM task_run_state_cache WHERE starts_with(cache_key, 'cache-{unique}')")
+
 SEQUENCES = {
     "life_cycle": [
         *IN_A_RUN,
@@ -212,6 +214,25 @@ SEQUENCES = {
         create_task_run("sixth"),
         propose_for_task("RUNNING", task="sixth", cache_key="other-{unique}"),
         *read_task("sixth"),
+    ],
+    "what_fills_the_cache": [
+        *IN_A_RUN,
+        create_task_run("made", flow_run_id="{run.id}", state=state("COMPLETED", cache_key="cache-{unique}", data={"x": 1})),
+        CACHED,
+        create_task_run("forced", flow_run_id="{run.id}", state=state("RUNNING")),
+        propose_for_task("COMPLETED", force=True, task="forced", cache_key="cache-{unique}", data={"x": 2}),
+        CACHED,
+        create_task_run("first", flow_run_id="{run.id}", state=state("PENDING")),
+        propose_for_task("COMPLETED", task="first", cache_key="cache-{unique}", data={"x": 3}),
+        CACHED,
+        create_task_run("hit", flow_run_id="{run.id}"),
+        propose_for_task("RUNNING", task="hit", cache_key="cache-{unique}"),
+        CACHED,
+        create_task_run("too_long", flow_run_id="{run.id}", state=state("RUNNING")),
+        propose_for_task("COMPLETED", task="too_long", cache_key="cache-{unique}" + "x" * 2000),
+        create_task_run("background", state=state("RUNNING", deferred=True)),
+        propose_for_task("COMPLETED", task="background", cache_key="cache-{unique}", deferred=True),
+        CACHED,
     ],
     "flow_run_is_over": [
         create_flow(),
