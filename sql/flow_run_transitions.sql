@@ -11,8 +11,9 @@ SELECT id
 
 -- name: read :one
 -- What the rules read of a run and its state. A statement of its own behind the lock, for a statement that has waited for
--- the lock does not see the state that the transaction before it wrote. `now` is later than that state whatever clocks do. It
--- tells whether there are slots to take or to give back, so that runs without limits need no statement more.
+-- the lock does not see the state that the transaction before it wrote. `now` is later than that state whatever clocks do, unless
+-- that is a day ahead, which no clock is. It tells whether there are slots to take or to give back, so that runs without limits
+-- need no statement more.
 SELECT run.id,
        run.name,
        run.run_count,
@@ -20,7 +21,9 @@ SELECT run.id,
        run.deployment_id,
        run.parent_task_run_id,
        run.infrastructure_pid,
-       GREATEST(clock_timestamp(), state.timestamp + interval '1 microsecond') AS now,
+       GREATEST(clock_timestamp(),
+                CASE WHEN state.timestamp < clock_timestamp() + interval '1 day'
+                     THEN state.timestamp + interval '1 microsecond' END) AS now,
        state.id AS state_id,
        state.type::text AS state_type,
        state.name AS state_name,
@@ -34,6 +37,15 @@ SELECT run.id,
        bound.free_slots,
        bound.collision_strategy,
        bound.grace_period_seconds,
+       (SELECT lease.id::text
+          FROM downbeat.concurrency_lease AS lease
+         WHERE lease.holder_id = run.id
+           AND lease.limit_id = bound.limit_id
+           AND lease.expires > now()
+         LIMIT 1) AS deployment_lease_id,
+       (SELECT array_agg(lease.id::text)
+          FROM downbeat.concurrency_lease AS lease
+         WHERE lease.holder_id = run.id) AS lease_ids,
        EXISTS (SELECT
                  FROM downbeat.concurrency_lease AS lease
                 WHERE lease.holder_id IN (run.id, run.parent_task_run_id)) AS holds_slots
@@ -135,7 +147,8 @@ SELECT event.occurred,
        (involved.resource - '{prefect.resource.id,prefect.resource.role}'::text[])::json,
        event.id
   FROM event
- CROSS JOIN jsonb_array_elements(jsonb_build_array(event.resource) || event.related) AS involved (resource);
+ CROSS JOIN jsonb_array_elements(jsonb_build_array(event.resource) || event.related) AS involved (resource)
+ WHERE octet_length(involved.resource ->> 'prefect.resource.id') <= 2600;
 
 -- name: create_run :exec
 -- Insert a flow run without a state; nothing if the flow has a run with its idempotency key. Its labels are those of its

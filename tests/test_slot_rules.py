@@ -1,21 +1,23 @@
 """Slots that runs take on their way in and give back on their way out, whatever the way."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 import sql
-from handlers.loops.late_runs import mark_late_runs
 from handlers.rules.deletion import delete_flow_runs, delete_flows
 from handlers.rules.flow_runs import FLOW_RUN
 from handlers.rules.orchestration import make_state, set_flow_run_state
 from handlers.rules.transition import CANCELLED, TERMINAL
 from schemas.states import StateCreate
-from sql.database import connect
+from sql.database import connect, within
 from sql.ids import uuid7
 from sql.statement import flush
+from tests.loops import mark_late_runs
 from tests.runs import make_flow_run, make_task_run, propose_flow_run, propose_task_run
-from tests.slots import LEASE, Deployed, count_active, expire, make_tag, read_leases
+from tests.slots import LEASE, Deployed, count_active, expire, insert_limit, make_tag, read_leases
+from tests.waiting import PATIENCE_SECONDS, wait_for_waiter
 
 
 @pytest.fixture
@@ -275,3 +277,69 @@ def test_the_database_shows_who_holds_what(conn):
     ).fetchall()
     assert shown[0] == (deployed.limit_name, 1, 1, "flow_run", "nightly", "Running", "nightly", True, lease)
     assert shown[1][:-1] == (f"tag:{tag}", 1, 1, "task_run", "load", "Running", "nightly", True)
+
+
+# Which slot it is
+
+
+def hold_something_else(conn, run: str) -> None:
+    """Let a flow run hold a slot of a limit that is not its deployment's, as `concurrency(…)` inside a flow does."""
+    _, name = insert_limit(conn)
+    taken = {"slots": 1, "mode": "concurrency", "holder_type": "flow_run", "holder_id": run, "lease_id": uuid7()}
+    waits = {"lease_duration": 300, "tag_wait_seconds": 1, "wait_seconds": 1}
+    assert sql.concurrency_limits_v2.acquire(conn, names=[name], **taken, **waits)["granted"]
+
+
+def test_a_run_that_holds_another_lease_waits_for_a_slot_of_its_deployment_after_a_retry(conn):
+    deployed = Deployed(conn)
+    retrying, _ = deployed.start(empirical_policy={"retries": 1, "retry_delay": 0})
+    hold_something_else(conn, retrying)
+    assert propose_flow_run(conn, retrying, "FAILED").proposed.name == "AwaitingRetry"
+    other, _ = deployed.start()
+    assert propose_flow_run(conn, retrying, "RUNNING").status == "WAIT"
+    assert deployed.active == 1
+    propose_flow_run(conn, other, "COMPLETED")
+    assert propose_flow_run(conn, retrying, "RUNNING").status == "ACCEPT"
+    assert [str(lease["holder_id"]) for lease in read_leases(conn, deployed.limit_id)] == [retrying]
+
+
+def test_the_lease_of_another_run_is_no_slot_for_the_one_that_names_it(conn):
+    deployed = Deployed(conn)
+    _, lease = deployed.start()
+    thief = deployed.make_run()
+    propose_flow_run(conn, thief, "PENDING", force=True, state_details={LEASE: lease})
+    assert propose_flow_run(conn, thief, "RUNNING").proposed.type == CANCELLED
+    assert deployed.active == 1
+
+
+def test_a_run_that_names_the_lease_of_another_does_not_give_it_back(conn):
+    deployed = Deployed(conn)
+    _, lease = deployed.start()
+    thief = deployed.make_run()
+    hold_something_else(conn, thief)
+    propose_flow_run(conn, thief, "RUNNING", force=True, state_details={LEASE: lease})
+    assert propose_flow_run(conn, thief, "PAUSED").status == "ACCEPT"
+    assert deployed.active == 1
+
+
+def test_limits_are_locked_before_the_artifact_that_the_state_of_a_subflow_leaves(database):
+    """As for all other states, or two of them would be each other's deadlock."""
+    with connect(database) as watcher, connect(database) as holder, connect(database) as worker:
+        deployed = Deployed(watcher)
+        result = {"artifact_key": "k", "x": 1}
+        propose_flow_run(watcher, make_flow_run(watcher, "RUNNING"), "COMPLETED", data=result)
+        parent = make_task_run(watcher, "RUNNING", flow_run_id=make_flow_run(watcher, "RUNNING"))
+        id, _ = deployed.start(parent_task_run_id=parent)
+
+        def complete():
+            with within(worker):
+                return propose_flow_run(worker, id, "COMPLETED", data=result)
+
+        with ThreadPoolExecutor(1) as threads:
+            with within(holder):
+                sql.concurrency_limits_v2.lock(holder, id=deployed.limit_id, name=None)
+                completing = threads.submit(complete)
+                wait_for_waiter(watcher)
+                watcher.execute("SELECT FROM artifact_collection WHERE key = 'k' FOR UPDATE NOWAIT")
+            assert completing.result(PATIENCE_SECONDS).status == "ACCEPT"
+        assert deployed.active == 0

@@ -4,13 +4,13 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from handlers.loops.leases import release_ended_holders
 from handlers.loops.transitions import move_task_runs
 from handlers.rules.transition import CANCELLED, TERMINAL, State
 from handlers.task_run_events import read_task_run, record_task_runs
 from sql.database import connect
 from sql.ids import uuid7
 from sql.statement import flush
+from tests.loops import release_ended_holders
 from tests.runs import make_flow_run, make_task_run, propose_flow_run, propose_task_run
 from tests.slots import count_active, insert_limit, make_tag, read_leases, take
 
@@ -164,4 +164,17 @@ def test_what_a_run_holds_without_end_goes_back_when_its_end_went_unnoticed(own)
     assert release_ended_holders(conn, now() + timedelta(seconds=60), 9) == 1
     assert release_ended_holders(conn, now() + timedelta(seconds=400), 9) == 1
     assert [str(lease["holder_id"]) for lease in read_leases(conn, limit)] == [going_on]
+    assert count_active(conn, limit) == 1
+
+
+def test_what_a_holder_that_nobody_knows_holds_without_end_goes_back_after_an_hour(own):
+    """Clients that take slots here tell of their task run at about the same time; one that never does so is no holder."""
+    conn = own
+    limit, tag = make_tag(conn, 3)
+    unknown, known = str(uuid7()), make_task_run(conn, "RUNNING")
+    for holder in (unknown, known):
+        assert take(conn, f"tag:{tag}", seconds=None, holder=holder)[1]["granted"]
+    assert release_ended_holders(conn, now() + timedelta(minutes=59), 9) == 0
+    assert release_ended_holders(conn, now() + timedelta(minutes=61), 9) == 1
+    assert [str(lease["holder_id"]) for lease in read_leases(conn, limit)] == [known]
     assert count_active(conn, limit) == 1

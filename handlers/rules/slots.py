@@ -64,7 +64,8 @@ def renew_deployment_slot(conn: Connection, transition: Transition) -> Transitio
         return transition
     seconds = lease_seconds(transition.run)
     lock_parent(conn, transition.run)
-    if sql.concurrency_limits_v2.renew(conn, lease_id=lease_id, lease_duration=seconds):
+    is_own = lease_id == transition.run["deployment_lease_id"]  # a client may name any
+    if is_own and sql.concurrency_limits_v2.renew(conn, lease_id=lease_id, lease_duration=seconds):
         return transition
     return propose(transition, **{LEASE: None})
 
@@ -83,13 +84,13 @@ def regain_deployment_slot(conn: Connection, transition: Transition) -> Transiti
     seconds = lease_seconds(run) if transition.renews_leases else None
     lock_parent(conn, run)
     if initial.type == PENDING:
-        is_held = transition.proposed.details[LEASE] == lease_id
+        is_held = transition.proposed.details[LEASE] == lease_id == run["deployment_lease_id"]
         if is_held and (transition.renews_leases or sql.slots.keep(conn, lease_id=lease_id)):
             return transition
         if lease_id := take_slot(conn, transition, seconds):
             return propose(transition, **{LEASE: lease_id})
         return reject(transition, LOST, State(CANCELLED, "Cancelled", LOST))
-    if run["holds_slots"] or take_slot(conn, transition, seconds, lease_id) or initial.type == PAUSED:
+    if run["deployment_lease_id"] or take_slot(conn, transition, seconds, lease_id) or initial.type == PAUSED:
         return transition
     return wait(transition, round(setting("server.deployments.concurrency_slot_wait_seconds")), NONE_FREE)
 
@@ -123,9 +124,11 @@ def give_back_slots(conn: Connection, transition: Transition) -> Transition:
     run = transition.run
     if run["holds_slots"]:
         is_task_run = "parent_task_run_id" not in run
+        if not is_task_run:
+            lock_parent(conn, run)
         if is_task_run or transition.proposed.type in TERMINAL:
             send_give_back(conn, holder_ids=[id for id in (run["id"], run.get("parent_task_run_id")) if id])
-        elif lease_id := transition.initial.details.get(LEASE):
+        elif (lease_id := transition.initial.details.get(LEASE)) in (run["lease_ids"] or ()):
             send_give_back(conn, lease_ids=[lease_id])
     return transition
 
