@@ -8,7 +8,7 @@ from psycopg import errors
 
 import sql
 from handlers import pages
-from handlers.errors import BadRequest, Conflict, NotFound, Unprocessable, invalid
+from handlers.errors import BadRequest, Conflict, NotFound, Unprocessable
 from handlers.http import answer, body, document, load, no_content, read_body
 from handlers.rules.creation import generate_name
 from handlers.rules.deletion import delete_flow_runs
@@ -105,8 +105,6 @@ def create_flow_run_input(id: str, key: str, value: str, sender: str | None) -> 
         raise Conflict("A flow run input with this key already exists.") from None
     except errors.ForeignKeyViolation:
         raise NotFound("Flow run") from None
-    except errors.ProgramLimitExceeded:
-        raise invalid("is too long to be indexed", "key") from None
     return document(None, 201)
 
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 from flask import Blueprint, Response
-from psycopg import Connection, errors
+from psycopg import Connection
 
 import sql
 from handlers import pages
-from handlers.errors import NotFound, invalid
+from handlers.errors import NotFound
 from handlers.http import answer, body, document, no_content
 from handlers.rules.deletion import delete_flows
 from schemas.flows import FlowCreate, FlowCriteria, FlowsDelete, FlowsFilter, FlowsPaginate, FlowUpdate
@@ -26,13 +26,10 @@ def create_flow(name: str, tags: list[str], labels: dict) -> Response:
         flow = sql.flows.read_by_name(conn, name=name)
     if flow is not None:
         return document(flow)
-    try:
-        with transaction() as conn:
-            created = sql.flows.create(conn, id=uuid7(), name=name, tags=tags, labels=labels)
-            record_events(conn, "created", [created] if created else [])
-            shown = sql.flows.read_by_name.send(conn, name=name)
-    except errors.ProgramLimitExceeded:
-        raise invalid("is too long to be indexed", "name") from None
+    with transaction() as conn:
+        created = sql.flows.create(conn, id=uuid7(), name=name, tags=tags, labels=labels)
+        record_events(conn, "created", [created] if created else [])
+        shown = sql.flows.read_by_name.send(conn, name=name)
     return document(shown.result(), 201 if created else 200)
 
 

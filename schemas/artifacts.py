@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from schemas.fields import Arguments, Document, Id, Ids, Model, Strings, limit, offset, one_of
+from schemas.fields import Arguments, Document, Id, Ids, Key, Model, Strings, limit, offset, one_of
 from schemas.filters import DeploymentFilter, FlowFilter, FlowRunFilter, TaskRunFilter, group, joining
 
 ARTIFACT_SORTS = ("CREATED_DESC", "UPDATED_DESC", "ID_DESC", "KEY_DESC", "KEY_ASC")
@@ -36,12 +36,12 @@ class ArtifactUpdate(Model):
 class ArtifactCreate(Model):
     """An artifact to create."""
 
-    key = fields.String(
+    key = Key(
         load_default=None,
         allow_none=True,
         validate=validate.Regexp(r"^[a-z0-9-]*$", error="Must have only lower-case letters, digits and dashes."),
     )
-    type = fields.String(load_default=None, allow_none=True)
+    type = Key(load_default=None, allow_none=True)
     description = fields.String(load_default=None, allow_none=True)
     data = fields.Raw(load_default=None, allow_none=True)
     metadata_ = Metadata(load_default=None, allow_none=True)

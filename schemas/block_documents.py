@@ -6,7 +6,7 @@ from marshmallow import fields, validates_schema
 
 from schemas.block_schemas import BlockSchemaFilter
 from schemas.block_types import SLUG, BlockTypeFilter, Secrets
-from schemas.fields import Arguments, Document, Id, Ids, Model, Strings, ValidationError, limit, offset, one_of
+from schemas.fields import Arguments, Document, Id, Ids, Key, Model, Strings, ValidationError, limit, offset, one_of
 from schemas.filters import group, joining
 
 BLOCK_DOCUMENT_SORTS = ("NAME_DESC", "NAME_ASC", "BLOCK_TYPE_AND_NAME_ASC")
@@ -15,7 +15,7 @@ BLOCK_DOCUMENT_SORTS = ("NAME_DESC", "NAME_ASC", "BLOCK_TYPE_AND_NAME_ASC")
 class BlockDocumentCreate(Model):
     """A block document to create; only anonymous ones need no name."""
 
-    name = fields.String(load_default=None, allow_none=True, validate=SLUG)
+    name = Key(load_default=None, allow_none=True, validate=SLUG)
     values = Document(data_key="data", load_default=dict)
     block_schema_id = Id(required=True)
     block_type_id = Id(required=True)

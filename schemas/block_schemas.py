@@ -2,7 +2,7 @@
 
 from marshmallow import fields
 
-from schemas.fields import Arguments, Document, Id, Ids, Model, Strings, limit, offset
+from schemas.fields import Arguments, Document, Id, Ids, Key, Model, Strings, limit, offset
 from schemas.filters import group, joining
 
 NO_VERSION = "non-versioned"
@@ -14,7 +14,7 @@ class BlockSchemaCreate(Model):
     schema = Document(data_key="fields", load_default=dict)  # `fields` is what marshmallow calls its own
     block_type_id = Id(required=True)
     capabilities = Strings(load_default=list)
-    version = fields.String(load_default=NO_VERSION)
+    version = Key(load_default=NO_VERSION)
 
 
 class BlockSchemaFilter(Model):

@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import fields, validate
 
 from schemas.block_schemas import BlockSchemaFilter
-from schemas.fields import Arguments, Model, Strings, limit, name, offset
+from schemas.fields import Arguments, Key, Model, Strings, limit, name, offset
 from schemas.filters import group
 
 SLUG = validate.Regexp(r"^[a-z0-9-]*$", error="Must have only lower-case letters, digits and dashes.")
@@ -22,7 +22,7 @@ class BlockTypeCreate(Model):
     """A block type to create."""
 
     name = name(required=True)
-    slug = fields.String(required=True, validate=SLUG)
+    slug = Key(required=True, validate=SLUG)
     logo_url = Address(load_default=None, allow_none=True)
     documentation_url = Address(load_default=None, allow_none=True)
     description = fields.String(load_default=None, allow_none=True)

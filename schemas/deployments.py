@@ -11,10 +11,11 @@ from schemas.fields import (
     Id,
     Ids,
     Integer,
+    Key,
     Labels,
     Model,
     StoredSchema,
-    Strings,
+    Tags,
     Time,
     limit,
     offset,
@@ -38,8 +39,8 @@ class ScheduleCreate(Model):
     active = fields.Boolean(load_default=True)
     schedule = Schedule(required=True)
     max_scheduled_runs = Integer(1, MAX_SCHEDULED_RUNS, allow_none=True, load_default=None)
-    parameters = Document(load_default=dict)
-    slug = fields.String(allow_none=True, load_default=None)
+    parameters = Parameters(load_default=dict)
+    slug = Key(allow_none=True, load_default=None)
     replaces = fields.String(allow_none=True, load_default=None)
 
 
@@ -83,7 +84,7 @@ class DeploymentFields(Model):
     class Meta:
         unknown = RAISE
 
-    version = fields.String(allow_none=True)
+    version = Key(allow_none=True)
     description = fields.String(allow_none=True)
     paused = fields.Boolean()
     concurrency_limit = Integer(1, allow_none=True)
@@ -92,10 +93,10 @@ class DeploymentFields(Model):
     enforce_parameter_schema = fields.Boolean()
     parameter_openapi_schema = ParameterSchema(allow_none=True)
     parameters = Parameters()
-    tags = Strings()
+    tags = Tags()
     pull_steps = fields.List(Document(), allow_none=True)
-    work_queue_name = fields.String(allow_none=True)
-    work_pool_name = fields.String(allow_none=True)
+    work_queue_name = Key(allow_none=True)
+    work_pool_name = Key(allow_none=True)
     storage_document_id = Id(allow_none=True)
     infrastructure_document_id = Id(allow_none=True)
     path = fields.String(allow_none=True)
@@ -118,7 +119,7 @@ class DeploymentFields(Model):
 class DeploymentCreate(DeploymentFields):
     """A deployment to create, or to replace if its flow has one of this name."""
 
-    name = fields.String(required=True)
+    name = Key(required=True)
     flow_id = Id(required=True)
     schedules = fields.List(fields.Nested(ScheduleCreate), load_default=list)
     labels = Labels()
@@ -190,15 +191,15 @@ class DeploymentFlowRunCreate(Model):
     """A flow run to create from a deployment."""
 
     state = fields.Nested(StateCreate, allow_none=True, load_default=None)
-    name = fields.String(allow_none=True, load_default=None)
+    name = Key(allow_none=True, load_default=None)
     parameters = Parameters(load_default=dict)
     enforce_parameter_schema = fields.Boolean(allow_none=True, load_default=None)
     context = Document(load_default=dict)
     infrastructure_document_id = Id(allow_none=True, load_default=None)
     empirical_policy = fields.Nested(FlowRunPolicy, load_default=lambda: FlowRunPolicy().load({}))
-    tags = Strings(load_default=list)
+    tags = Tags(load_default=list)
     labels = Labels()
-    idempotency_key = fields.String(allow_none=True, load_default=None)
+    idempotency_key = Key(allow_none=True, load_default=None)
     parent_task_run_id = Id(allow_none=True, load_default=None)
-    work_queue_name = fields.String(allow_none=True, load_default=None)
+    work_queue_name = Key(allow_none=True, load_default=None)
     job_variables = Document(allow_none=True, load_default=dict)

@@ -9,7 +9,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from schemas.fields import STATE_TYPES, parse_time
+from schemas.fields import STATE_TYPES, check_key, parse_time
 from schemas.settings import setting
 from schemas.states import NO_DETAILS, StateDetails, read_id, read_text
 
@@ -33,6 +33,11 @@ def read_name(value: Any) -> str:
     if not isinstance(value, str) or len(value) > MAX_NAME_LENGTH:
         raise ValueError
     return value
+
+
+def read_key(value: Any) -> str:
+    """Give a string that fits an index."""
+    return check_key(read_text(value))
 
 
 def read_object(value: Any) -> dict[str, Any]:
@@ -122,15 +127,15 @@ EVENT: Fields = {
 }
 STATE: Fields = {
     "type": ("type of a state", read_type, REQUIRED),
-    "name": ("string", optional(read_text), None),
+    "name": ("string", optional(read_key), None),
     "message": ("string", optional(read_text), None),
     "data": ("value", lambda value: value, None),
     "state_details": ("object with a state's details", read_details, NO_DETAILS),
 }
 TASK_RUN: Fields = {
-    "name": ("string", read_text, REQUIRED),
-    "task_key": ("string", read_text, REQUIRED),
-    "dynamic_key": ("string", read_text, REQUIRED),
+    "name": ("string", read_key, REQUIRED),
+    "task_key": ("string", read_key, REQUIRED),
+    "dynamic_key": ("string", read_key, REQUIRED),
     "cache_key": ("string", optional(read_text), None),
     "cache_expiration": ("time", optional(parse_time), None),
     "task_version": ("string", optional(read_text), None),

@@ -26,6 +26,9 @@ STATE_TYPES = (
     "PAUSED",
     "CANCELLING",
 )
+# A row of a B-tree has at most 2,704 bytes, compressed, and no index has more than two texts of clients. Characters may take
+# four bytes each, and what is random cannot be compressed.
+MAX_KEY_BYTES = 1200
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?(?:\.(\d+))?\s*(Z|z|[+-]\d\d:?\d\d)?$")
 
 
@@ -141,6 +144,27 @@ class Labels(Document):
         return labels
 
 
+def check_key(text: str) -> str:
+    """Give a text that fits an index. Raises ValidationError for one that is too long."""
+    if 4 * len(text) > MAX_KEY_BYTES and len(text.encode()) > MAX_KEY_BYTES:
+        raise ValidationError(f"Longer than {MAX_KEY_BYTES} bytes.")
+    return text
+
+
+class Key(fields.String):
+    """A string that ends in an index: a name, a tag, a key, a version."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        return check_key(super()._deserialize(value, attr, data, **kwargs))
+
+
+class Tags(fields.List):
+    """A list of tags. Each becomes the id of a resource of events and the name of a limit."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(Key(), **kwargs)
+
+
 class Strings(fields.List):
     """A list of strings."""
 
@@ -155,10 +179,10 @@ class Ids(fields.List):
         super().__init__(Id(), **kwargs)
 
 
-def name(**kwargs: Any) -> fields.String:
+def name(**kwargs: Any) -> Key:
     """Make the field of a name that may stand in a path: not empty, none of / % & > <."""
     pattern = validate.Regexp(r"^[^/%&><]+$", error="Must not be empty or contain any of / % & > <.")
-    return fields.String(validate=pattern, **kwargs)
+    return Key(validate=pattern, **kwargs)
 
 
 def one_of(*choices: str, **kwargs: Any) -> fields.String:
@@ -188,12 +212,15 @@ __all__ = [
     "Id",
     "Ids",
     "Integer",
+    "Key",
     "Labels",
     "Model",
     "StoredSchema",
     "Strings",
+    "Tags",
     "Time",
     "ValidationError",
+    "check_key",
     "limit",
     "name",
     "offset",

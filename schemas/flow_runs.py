@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import INCLUDE, Schema, fields, validate, validates_schema
 
-from schemas.fields import Arguments, Document, Integer, Labels, Model, Strings, limit, offset, one_of, page
+from schemas.fields import Arguments, Document, Integer, Key, Labels, Model, Strings, Tags, limit, offset, one_of, page
 from schemas.filters import DeploymentFilter, FlowFilter, FlowRunFilter, TaskRunFilter, WorkPoolFilter, WorkQueueFilter
 from schemas.runs import FlowRunPolicy, Parameters
 
@@ -24,11 +24,11 @@ FLOW_RUN_SORTS = (
 class FlowRunUpdate(Model):
     """The fields of a flow run that can change."""
 
-    name = fields.String(allow_none=True)
-    flow_version = fields.String(allow_none=True)
+    name = Key(allow_none=True)
+    flow_version = Key(allow_none=True)
     parameters = Parameters()
     empirical_policy = fields.Nested(FlowRunPolicy)
-    tags = Strings()
+    tags = Tags()
     infrastructure_pid = fields.String(allow_none=True)
     job_variables = Document(allow_none=True)
 
@@ -62,7 +62,7 @@ class FlowRunsDelete(Arguments):
 class FlowRunInputCreate(Arguments):
     """An input for a flow run."""
 
-    key = fields.String(
+    key = Key(
         required=True,
         validate=validate.Regexp(r"[a-z0-9-]*\Z", error="Must contain only lower-case letters, digits and dashes."),
     )

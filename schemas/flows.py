@@ -2,7 +2,7 @@
 
 from marshmallow import fields
 
-from schemas.fields import Arguments, Integer, Labels, Model, Strings, limit, name, offset, one_of, page
+from schemas.fields import Arguments, Integer, Labels, Model, Tags, limit, name, offset, one_of, page
 from schemas.filters import DeploymentFilter, FlowFilter, FlowRunFilter, TaskRunFilter, WorkPoolFilter
 
 FLOW_SORTS = ("CREATED_DESC", "UPDATED_DESC", "NAME_ASC", "NAME_DESC")
@@ -12,14 +12,14 @@ class FlowCreate(Model):
     """A flow to create."""
 
     name = name(required=True)
-    tags = Strings(load_default=list)
+    tags = Tags(load_default=list)
     labels = Labels()
 
 
 class FlowUpdate(Model):
     """The fields of a flow that can change."""
 
-    tags = Strings()
+    tags = Tags()
 
 
 class FlowCriteria(Arguments):

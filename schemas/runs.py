@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate
 
-from schemas.fields import Document, Id, Integer, Labels, Model, Strings, Time, one_of
+from schemas.fields import Document, Id, Integer, Key, Labels, Model, Strings, Tags, Time, one_of
 from schemas.settings import setting
 from schemas.states import StateCreate
 
@@ -74,19 +74,19 @@ class FlowRunCreate(Model):
     """A flow run to create."""
 
     state = fields.Nested(StateCreate, allow_none=True, load_default=None)
-    name = fields.String(allow_none=True, load_default=None)
+    name = Key(allow_none=True, load_default=None)
     flow_id = Id(required=True)
-    flow_version = fields.String(allow_none=True, load_default=None)
+    flow_version = Key(allow_none=True, load_default=None)
     parameters = Parameters(load_default=dict)
     context = Document(load_default=dict)
     parent_task_run_id = Id(allow_none=True, load_default=None)
     infrastructure_document_id = Id(allow_none=True, load_default=None)
     empirical_policy = fields.Nested(FlowRunPolicy, load_default=lambda: FlowRunPolicy().load({}))
-    tags = Strings(load_default=list)
+    tags = Tags(load_default=list)
     labels = Labels()
-    idempotency_key = fields.String(allow_none=True, load_default=None)
-    work_pool_name = fields.String(allow_none=True, load_default=None)
-    work_queue_name = fields.String(allow_none=True, load_default=None)
+    idempotency_key = Key(allow_none=True, load_default=None)
+    work_pool_name = Key(allow_none=True, load_default=None)
+    work_queue_name = Key(allow_none=True, load_default=None)
     job_variables = Document(allow_none=True, load_default=None)
     deployment_id = Id(allow_none=True, load_default=None)
 
@@ -108,14 +108,14 @@ class TaskRunCreate(Model):
 
     id = Id(allow_none=True, load_default=None)
     state = fields.Nested(StateCreate, allow_none=True, load_default=None)
-    name = fields.String(allow_none=True, load_default=None)
+    name = Key(allow_none=True, load_default=None)
     flow_run_id = Id(allow_none=True, load_default=None)
-    task_key = fields.String(required=True)
-    dynamic_key = fields.String(required=True)
+    task_key = Key(required=True)
+    dynamic_key = Key(required=True)
     cache_key = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=MAX_CACHE_KEY_CHARACTERS))
     cache_expiration = Time(allow_none=True, load_default=None)
     task_version = fields.String(allow_none=True, load_default=None)
     empirical_policy = fields.Nested(TaskRunPolicy, load_default=lambda: TaskRunPolicy().load({}))
-    tags = Strings(load_default=list)
+    tags = Tags(load_default=list)
     labels = Labels()
     task_inputs = fields.Dict(fields.String(), fields.List(fields.Nested(TaskInput)), load_default=dict)

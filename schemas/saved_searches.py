@@ -2,7 +2,7 @@
 
 from marshmallow import EXCLUDE, Schema, fields
 
-from schemas.fields import Arguments, Model, limit, offset
+from schemas.fields import Arguments, Key, Model, limit, offset
 
 
 class SearchFilter(Schema):
@@ -21,7 +21,7 @@ class SearchFilter(Schema):
 class SavedSearchCreate(Model):
     """A saved search to create or replace."""
 
-    name = fields.String(required=True)
+    name = Key(required=True)
     filters = fields.List(fields.Nested(SearchFilter), load_default=list)
 
 

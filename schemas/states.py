@@ -10,7 +10,7 @@ from uuid import UUID
 
 from marshmallow import ValidationError, fields
 
-from schemas.fields import STATE_TYPES, Arguments, Document, Model, limit, one_of, parse_time
+from schemas.fields import STATE_TYPES, Arguments, Document, Key, Model, check_key, limit, one_of, parse_time
 from schemas.filters import FlowRunFilter
 
 
@@ -89,13 +89,26 @@ class StateDetails(fields.Field):
         return details
 
 
+class StateData(fields.Raw):
+    """The data of a state, any JSON value; what names the artifact that is made of it must fit an index."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        for key in ("artifact_key", "artifact_type"):
+            if isinstance(value, dict) and isinstance(value.get(key), str):
+                try:
+                    check_key(value[key])
+                except ValidationError as error:
+                    raise ValidationError({key: error.messages}) from None
+        return value
+
+
 class StateCreate(Model):
     """A state to propose for a run."""
 
     type = one_of(*STATE_TYPES, required=True)
-    name = fields.String(allow_none=True, load_default=None)
+    name = Key(allow_none=True, load_default=None)
     message = fields.String(allow_none=True, load_default=None)
-    data = fields.Raw(allow_none=True, load_default=None)
+    data = StateData(allow_none=True, load_default=None)
     state_details = StateDetails(load_default=NO_DETAILS.copy)
 
 

@@ -2,7 +2,7 @@
 
 from marshmallow import fields
 
-from schemas.fields import Arguments, Model, limit, offset, one_of, page
+from schemas.fields import Arguments, Key, Model, limit, offset, one_of, page
 from schemas.filters import DeploymentFilter, FlowFilter, FlowRunFilter, TaskRunFilter
 
 TASK_RUN_SORTS = (
@@ -19,7 +19,7 @@ TASK_RUN_SORTS = (
 class TaskRunUpdate(Model):
     """The fields of a task run that can change."""
 
-    name = fields.String(allow_none=True)
+    name = Key(allow_none=True)
 
 
 class TaskRunCriteria(Arguments):

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from marshmallow import fields, validate
 
-from schemas.fields import Arguments, Ids, Model, Strings, ValidationError, limit, offset, one_of
+from schemas.fields import Arguments, Ids, Model, Strings, Tags, ValidationError, limit, offset, one_of
 from schemas.filters import group, joining
 
 VARIABLE_SORTS = ("CREATED_DESC", "UPDATED_DESC", "NAME_DESC", "NAME_ASC")
@@ -31,7 +31,7 @@ class VariableCreate(Model):
 
     name = fields.String(required=True, validate=NAME_RULES)
     value = Value(required=True, allow_none=True)
-    tags = Strings(load_default=list)
+    tags = Tags(load_default=list)
 
 
 class VariableUpdate(Model):
@@ -39,7 +39,7 @@ class VariableUpdate(Model):
 
     name = fields.String(validate=NAME_RULES)
     value = Value(allow_none=True)
-    tags = Strings()
+    tags = Tags()
 
 
 class VariableFilter(Model):

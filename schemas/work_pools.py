@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from schemas.fields import Arguments, Document, Id, Integer, Model, StoredSchema, Strings, Time, limit, name, offset, page
+from schemas.fields import Arguments, Document, Id, Integer, Key, Model, StoredSchema, Strings, Time, limit, name, offset, page
 from schemas.filters import WorkerFilter, WorkPoolFilter
 
 PLACEHOLDER = re.compile(r"{{\s*([\w.\-\[\]$]+)\s*}}")
@@ -44,9 +44,9 @@ class StorageConfiguration(Model):
 class WorkPoolCreate(Model):
     """A work pool to create."""
 
-    name = fields.String(required=True, validate=[*name().validators, check_not_blank])
+    name = Key(required=True, validate=[*name().validators, check_not_blank])
     description = fields.String(allow_none=True, load_default=None)
-    type = fields.String(load_default="prefect-agent")
+    type = Key(load_default="prefect-agent")
     base_job_template = StoredSchema(load_default=dict, validate=check_template)
     is_paused = fields.Boolean(load_default=False)
     concurrency_limit = Integer(0, allow_none=True, load_default=None)
@@ -96,7 +96,7 @@ class WorkPoolPoll(Arguments):
 class WorkerHeartbeat(Arguments):
     """A sign of life of a worker."""
 
-    name = fields.String(required=True)
+    name = Key(required=True)
     heartbeat_interval_seconds = Integer(load_default=None)
 
 

@@ -2,7 +2,7 @@
 
 from marshmallow import EXCLUDE, Schema, fields
 
-from schemas.fields import Arguments, Ids, Integer, Model, Strings, Time, limit, name, offset, page
+from schemas.fields import Arguments, Ids, Integer, Key, Model, Strings, Time, limit, name, offset, page
 from schemas.filters import WorkQueueFilter
 
 
@@ -30,7 +30,7 @@ class WorkQueueCreate(Model):
 class WorkQueueUpdate(Model):
     """The fields of a work queue that can change."""
 
-    name = fields.String(allow_none=True)
+    name = Key(allow_none=True)
     description = fields.String(allow_none=True)
     is_paused = fields.Boolean()
     concurrency_limit = Integer(0, allow_none=True)

@@ -33,7 +33,8 @@ SELECT created.occurred,
        created.id
   FROM created
  CROSS JOIN jsonb_array_elements(jsonb_build_array(created.resource) || created.related)
-            WITH ORDINALITY AS involved (resource, place);
+            WITH ORDINALITY AS involved (resource, place)
+ WHERE octet_length(involved.resource ->> 'prefect.resource.id') <= 2600;
 
 -- name: count_resources :value
 -- How many resources the events that match happened to.
