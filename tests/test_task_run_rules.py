@@ -180,3 +180,9 @@ def test_jitter_keeps_to_its_bounds():
     assert max(drawn) <= 15 and min(drawn) > 5
     assert len(set(drawn)) > 900
     assert jitter(0, 0.5) == 0 and jitter(10, 0) == 10
+
+
+@pytest.mark.parametrize("delay", [1e300, -1e300, [1e18]])
+def test_a_retry_stays_within_the_calendar(conn, delay):
+    id = make_task_run(conn, "RUNNING", empirical_policy={"retries": 1, "retry_delay": delay})
+    assert propose_task_run(conn, id, "FAILED").proposed.name == "AwaitingRetry"

@@ -40,6 +40,7 @@ from schemas.settings import setting
 from schemas.states import NO_DETAILS, read_time
 
 MAX_CACHE_KEY_LENGTH = setting("server.tasks.max_cache_key_length")
+MAX_DELAY_SECONDS = 10**9  # of a retry, thirty years: what is longer leads out of the calendar
 MAX_CACHE_KEY_BYTES = 2600  # that fit the index beside a time
 
 
@@ -97,7 +98,8 @@ def retry(conn: Connection, transition: Transition) -> Transition:
     delays = policy.get("retry_delay") or 0
     delay_seconds = delays[min(max(run_count, 1), len(delays)) - 1] if isinstance(delays, list) else delays
     delay_seconds = jitter(delay_seconds, policy.get("retry_jitter_factor") or 0)
-    time = read_time((transition.now + timedelta(seconds=delay_seconds)).isoformat())
+    delay = timedelta(seconds=max(-MAX_DELAY_SECONDS, min(delay_seconds, MAX_DELAY_SECONDS)))
+    time = read_time((transition.now + delay).isoformat())
     return reject(transition, "Retrying", scheduled("AwaitingRetry", time, message=proposed.message, data=proposed.data))
 
 
