@@ -1,11 +1,11 @@
 """Operations under /events that read: lists page by page, and counts."""
 
 import base64
-import binascii
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from math import ceil
 from typing import Any
+from uuid import UUID
 
 import orjson
 from flask import Blueprint, Response, request
@@ -14,14 +14,17 @@ from marshmallow import ValidationError
 import sql
 from handlers.errors import Invalid, invalid
 from handlers.http import answer, body, document
+from schemas.addresses import api_path
 from schemas.event_history import COUNTABLES, UNIT_SECONDS, EventsCount, EventsFilter, EventsPage
 from sql.database import connection
 from sql.filters import sort_by
 from sql.filters.events import compose_events
+from sql.ids import derived
 
 blueprint = Blueprint("event_history", __name__, url_prefix="/api/events")
 
 MAX_SPANS = 1000
+MAX_TOKEN_FILTER = 1500  # bytes of a filter that travel in an address; proxies and gunicorn take lines of 4,000
 FIRST_SPAN = datetime(2024, 4, 1, tzinfo=timezone.utc)  # a Monday; as in sql.events.count_by_time
 page_schema = EventsPage()
 
@@ -40,8 +43,8 @@ def filter_events_further() -> Response:
     if token is None:
         raise Invalid([{"type": "missing", "loc": ["query", "page-token"], "msg": "Missing.", "input": None}])
     try:
-        page = page_schema.load(orjson.loads(base64.urlsafe_b64decode(token)))
-    except (binascii.Error, ValueError, ValidationError):
+        page = page_schema.load(read_token(token))
+    except (ValueError, ValidationError):
         return answer({"detail": "The page token is not valid."}, 403)
     return show_page(**page)
 
@@ -94,11 +97,30 @@ def show_page(filter: dict[str, Any], limit: int, offset: int = 0, total: int | 
         rows = statements.read_many(conn, ids=[row["id"] for row in found.result()])
     address = None
     if offset + limit < total:
-        further = {"filter": filter["sent"], "limit": limit, "offset": offset + limit, "total": total}
-        token = base64.urlsafe_b64encode(orjson.dumps(further, option=orjson.OPT_UTC_Z)).decode()
-        address = f"{request.host_url}api/events/filter/next?page-token={token}"
+        token = write_token(filter["sent"], limit=limit, offset=offset + limit, total=total)
+        address = f"{request.host_url.rstrip('/')}{api_path()}/events/filter/next?page-token={token}"
     rest = {"total": total, "next_page": address}
     return document(b'{"events":' + rows + b"," + orjson.dumps(rest)[1:])
+
+
+def write_token(sent: dict[str, Any], **place: int) -> str:
+    """Give the token of a page: the filter and the place where the page begins. A long filter is kept here, and named in it."""
+    content = orjson.dumps(sent, option=orjson.OPT_UTC_Z)
+    if len(content) > MAX_TOKEN_FILTER:
+        id = str(derived("event_filter", content.decode()))
+        with connection() as conn:
+            sql.event_filters.upsert(conn, id=id, content=content)
+        content = orjson.dumps(id)
+    return base64.urlsafe_b64encode(orjson.dumps({"filter": orjson.Fragment(content), **place})).decode()
+
+
+def read_token(token: str) -> Any:
+    """Give what a token holds, the filter that it names in place of the name. Raises ValueError for what is none of ours."""
+    page = orjson.loads(base64.urlsafe_b64decode(token))
+    if isinstance(page, dict) and isinstance(page.get("filter"), str):
+        with connection() as conn:
+            page["filter"] = orjson.loads(sql.event_filters.read(conn, id=UUID(page["filter"])) or b"null")
+    return page
 
 
 def span_starts(since: datetime, until: datetime, unit: timedelta, span: timedelta) -> Iterator[datetime]:

@@ -164,11 +164,30 @@ def test_pages_follow_one_another_to_the_end(client, criteria):
     assert found + letters(page) == letters(whole)
 
 
+@pytest.mark.parametrize("names", [60, 10_000])
+def test_pages_of_a_long_filter_follow_one_another_by_short_addresses(client, module_database, names):
+    criteria = {"resource": {"id": ["run.1", "run.2", "log", *(f"prefect.flow-run.{uuid4()}" for _ in range(names))]}}
+    whole = search(client, **criteria).json
+    page, found = search(client, 2, **criteria).json, ""
+    while page["next_page"]:
+        found += letters(page)
+        assert len(page["next_page"]) < 4000 - len("GET  HTTP/1.1")
+        address = urlsplit(page["next_page"])
+        page = client.get(f"{address.path}?{address.query}").json
+    assert found + letters(page) == letters(whole) == "ecba"
+    with connect(module_database) as conn:
+        conn.execute("UPDATE downbeat.event_filter SET expires = now() - interval '1 second'")
+        search(client, 2, resource={"id": ["run.1", "run.2", *map(str, range(1000))]})
+        assert conn.execute("SELECT count(*) FROM downbeat.event_filter").fetchone() == (1,)
+    assert client.get(f"{address.path}?{address.query}").status_code == 403
+
+
 def test_a_page_token_that_is_none_is_refused(client):
     token = urlsplit(search(client, 2).json["next_page"]).query.removeprefix("page-token=")
     content = orjson.loads(base64.urlsafe_b64decode(token))
     assert problems(client.get("/api/events/filter/next")) == ["query.page-token"]
     broken = [{}, [], content | {"limit": 51}, content | {"filter": {"x": 1}}, content | {"offset": -1}, content | {"total": "x"}]
+    broken += [content | {"filter": name} for name in ("x", str(uuid4()), "0" * 32 + "\0")]
     tokens = [base64.urlsafe_b64encode(orjson.dumps(one)).decode() for one in broken]
     for bad in ("", "x", "%00", "é", token[:-9], *tokens):
         assert client.get("/api/events/filter/next", query_string={"page-token": bad}).status_code == 403
