@@ -11,6 +11,7 @@ from handlers.block_schemas import read_schemas
 from handlers.errors import BadRequest, Conflict, NotFound
 from handlers.http import answer, body, load, no_content
 from handlers.rules.block_documents import assemble, restore, secret_paths, separate
+from handlers.rules.block_trees import TOO_MUCH, bounded, holds_too_much
 from handlers.rules.encryption import cipher, decrypt, encrypt
 from schemas.block_documents import BlockDocumentCreate, BlockDocumentCriteria, BlockDocumentsFilter, BlockDocumentUpdate
 from schemas.block_types import Secrets
@@ -119,11 +120,13 @@ def check_schema(conn: Connection, schema_id: str, block_type_id: str) -> None:
 
 
 def hold(conn: Connection, id: str, blocks: dict[str, str]) -> None:
-    """Have fields of a document hold these documents and no others. Raises BadRequest if one of them holds it in turn."""
+    """Have fields of a document hold these documents and no others. Raises BadRequest if one holds it in turn, or too much."""
     if blocks and sql.block_documents.reaches(conn, id=id, others=list(blocks.values())):
         raise BadRequest("A block cannot be inside itself.")
     references = [{"id": uuid7(), "name": name, "nested_id": nested_id} for name, nested_id in blocks.items()]
     sql.block_documents.replace_references.send(conn, id=id, references=references)
+    if blocks and holds_too_much(id, {row["id"]: row for row in sql.block_documents.read_trees(conn, ids=[id])}):
+        raise BadRequest(TOO_MUCH)
 
 
 def read_documents(conn: Connection, ids: list[str], include_secrets: bool = False) -> list[dict[str, Any]]:
@@ -132,7 +135,7 @@ def read_documents(conn: Connection, ids: list[str], include_secrets: bool = Fal
     if not found:
         return []
     fernet = cipher(conn)
-    shown = [assemble(id, found, fernet, include_secrets) for id in ids if id in found]
+    shown = [assemble(id, bounded(id, found), fernet, include_secrets) for id in ids if id in found]
     schema_ids = list({one["block_schema_id"] for one in shown})
     schemas = dict(zip(schema_ids, read_schemas(conn, schema_ids), strict=True))
     return [one | {"block_schema": schemas[one["block_schema_id"]]} for one in shown]

@@ -9,6 +9,7 @@ import sql
 from handlers.errors import NotFound
 from handlers.http import answer, body, document, no_content
 from handlers.rules.block_schemas import assemble, register
+from handlers.rules.block_trees import bounded
 from schemas.block_schemas import BlockSchemaCreate, BlockSchemasFilter
 from sql.database import connection, transaction
 from sql.filters import compose, sort_by
@@ -78,7 +79,7 @@ def read_block_capabilities() -> Response:
 def read_schemas(conn: Connection, ids: list[str]) -> list[dict[str, Any]]:
     """Give the schemas of these ids that there are, with those nested in them."""
     found = {row["id"]: row for row in sql.block_schemas.read_trees(conn, ids=ids)} if ids else {}
-    return [assemble(id, found) for id in ids if id in found]
+    return [assemble(id, bounded(id, found)) for id in ids if id in found]
 
 
 def shown_first(shown: list[dict[str, Any]]) -> Response:

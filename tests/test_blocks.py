@@ -252,6 +252,77 @@ def test_a_block_is_never_inside_itself(client, schema):
     assert read(client, inner) == inner
 
 
+def test_blocks_that_double_with_every_level_are_refused_before_they_cost_anything(client, schema):
+    block = make_document(client, schema, data={"x": "y"})
+    for _ in range(6):
+        block = make_document(client, schema, data={"one": inside(block), "two": inside(block)})
+    body = {"name": unique("block"), "block_schema_id": schema["id"], "block_type_id": schema["block_type_id"]}
+    data = {"one": inside(block), "two": inside(block)}
+    assert "200" in told(client.post("/api/block_documents/", json={**body, "data": data}), 400)
+    other = make_document(client, schema)
+    assert "200" in told(client.patch(f"/api/block_documents/{other['id']}", json={"data": data}), 400)
+    assert read(client, other) == other
+
+
+def test_blocks_that_hold_too_much_since_another_has_changed_are_shown_alone(client, schema):
+    inner = make_document(client, schema)
+    outer = make_document(client, schema, data={f"f{number}": inside(inner) for number in range(150)} | {"x": "y"})
+    assert len(read(client, outer)["data"]) == 151
+    change(client, inner, {"held": inside(make_document(client, schema))})
+    assert read(client, outer)["data"] == {"x": "y"}
+    assert set(read(client, inner)["data"]) == {"held"}
+
+
+def test_blocks_in_one_another_are_bounded_in_levels(client, schema):
+    block = make_document(client, schema, data={"x": nested_list(190)})
+    for _ in range(40):
+        block = make_document(client, schema, data={"held": inside(block)})
+    body = {"name": unique("block"), "block_schema_id": schema["id"], "block_type_id": schema["block_type_id"]}
+    assert "40" in told(client.post("/api/block_documents/", json={**body, "data": {"held": inside(block)}}), 400)
+    listed = client.post("/api/block_documents/filter", json={"block_documents": {"id": {"any_": [block["id"]]}}})
+    assert listed.status_code == 200 and listed.json == [read(client, block)]
+
+
+def nested_list(levels: int) -> list:
+    """Give lists in one another."""
+    value: list = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+def test_schemas_that_double_with_every_level_are_refused_before_they_cost_anything(client):
+    slug = make_type(client)["slug"]
+    type_id = client.get(f"/api/block_types/slug/{slug}").json["id"]
+    fields: dict = {"title": unique("Block")}
+    for _ in range(6):
+        checksum = created(client, "block_schemas", fields=fields, block_type_id=type_id)["checksum"]
+        reference = {"block_type_slug": slug, "block_schema_checksum": checksum}
+        fields = {"title": unique("Block"), "block_schema_references": {"one": reference, "two": reference}}
+    for _ in range(2):
+        answer = client.post("/api/block_schemas/", json={"fields": fields, "block_type_id": type_id})
+        if answer.status_code == 400:
+            break
+        reference = {"block_type_slug": slug, "block_schema_checksum": answer.json["checksum"]}
+        fields = {"title": unique("Block"), "block_schema_references": {"one": reference, "two": reference}}
+    assert "200" in told(answer, 400)
+
+
+def test_a_schema_of_definitions_in_one_another_is_bounded_in_levels(client):
+    slug = make_type(client)["slug"]
+    type_id = client.get(f"/api/block_types/slug/{slug}").json["id"]
+
+    def field(number: int) -> dict:
+        reference = {"block_type_slug": slug, "block_schema_checksum": f"sha256:{number}"}
+        return {"properties": {"x": {"$ref": f"#/definitions/{number}"}}, "block_schema_references": {"x": reference}}
+
+    definitions = {
+        str(number): {"title": f"{slug} {number}", "block_type_slug": slug} | field(number + 1) for number in range(1000)
+    }
+    body = {"fields": {"title": slug, "definitions": definitions} | field(0), "block_type_id": type_id}
+    assert "40" in told(client.post("/api/block_schemas/", json=body), 400)
+
+
 def test_a_reference_to_no_block_is_refused(client, schema):
     ids = {"block_schema_id": schema["id"], "block_type_id": schema["block_type_id"]}
     for reference in ({"$ref": {}}, {"$ref": 5}, {"$ref": {"block_document_id": "x"}}):

@@ -61,10 +61,11 @@ def assemble(
 ) -> dict[str, Any]:
     """Give a document with its values and those of the documents nested in it; `found` are the rows of all, by id."""
     row = found[id]
-    values = decrypt(fernet, row["data"]) if isinstance(row["data"], str) else {}
-    if not include_secrets:
-        for path in secret_paths(row["secret_fields"]):
-            values = hide(values, path)
+    if "values" not in row:  # the same one may be in several places
+        row["values"] = decrypt(fernet, row["data"]) if isinstance(row["data"], str) else {}
+        for path in [] if include_secrets else secret_paths(row["secret_fields"]):
+            row["values"] = hide(row["values"], path)
+    values = dict(row["values"])
     blocks = {}
     for nested in row["nested"]:
         if nested["id"] in (*above, id):

@@ -8,7 +8,8 @@ from typing import Any
 from psycopg import Connection
 
 import sql
-from handlers.errors import Conflict, invalid
+from handlers.errors import BadRequest, Conflict, invalid
+from handlers.rules.block_trees import MAX_LEVELS, TOO_MUCH, holds_too_much
 from schemas.block_schemas import NO_VERSION
 from sql.ids import uuid7
 
@@ -22,12 +23,15 @@ def register(
     capabilities: list[str] | None = None,
     version: str = NO_VERSION,
     definitions: dict[str, Any] | None = None,
+    level: int = 0,
 ) -> tuple[str, bool]:
     """Store a schema, and those nested in it that are not stored yet; give its id and whether it is new.
 
     `definitions` are those of the outermost schema, which hold the fields of all nested ones. Raises Conflict when a nested
-    block's type is not registered, and Invalid when its fields are missing.
+    block's type is not registered, BadRequest when there is too much in it, and Invalid when the fields of one are missing.
     """
+    if level > MAX_LEVELS:
+        raise BadRequest(TOO_MUCH)
     definitions = definitions or fields.get("definitions") or {}
     whole = fields | {"definitions": definitions} if definitions else fields
     digest = checksum(whole)
@@ -52,8 +56,10 @@ def register(
         nested_id = sql.block_schemas.find(conn, checksum=nested_digest, version=None)
         if nested_id is None:
             nested = definition_of(whole, name, slug, definitions)
-            nested_id, _ = register(conn, nested, nested_type_id, definitions=definitions)
+            nested_id, _ = register(conn, nested, nested_type_id, definitions=definitions, level=level + 1)
         sql.block_schemas.create_reference.send(conn, id=uuid7(), name=name, parent_id=id, nested_id=nested_id)
+    if level == 0 and holds_too_much(id, {row["id"]: row for row in sql.block_schemas.read_trees(conn, ids=[id])}):
+        raise BadRequest(TOO_MUCH)
     return id, True
 
 

@@ -12,6 +12,7 @@ from psycopg import Connection
 import sql
 from handlers.errors import NotFound
 from handlers.rules.block_documents import assemble
+from handlers.rules.block_trees import bounded
 from handlers.rules.encryption import cipher
 from handlers.rules.inputs import validate
 from handlers.sandbox.pool import run
@@ -91,4 +92,4 @@ def read_block(conn: Connection, id: Any) -> dict[str, Any]:
         found = {}
     if id not in found:
         raise NotFound(f"Block {id}")
-    return assemble(id, found, cipher(conn), include_secrets=False)["data"]
+    return assemble(id, bounded(id, found), cipher(conn), include_secrets=False)["data"]
