@@ -132,7 +132,7 @@ TABLE = (
     Setting("downbeat.max_body_bytes", 64 * 1024 * 1024, integer),
     Setting("downbeat.max_connections", 8192, integer),
     Setting("downbeat.ui_files", None, text),
-    Setting("downbeat.sandbox_cpu_seconds", 1.0, number),
+    Setting("downbeat.sandbox_cpu_seconds", 3.0, number),
     Setting("downbeat.sandbox_memory_bytes", 256 * 1024 * 1024, integer),
     Setting("downbeat.sandbox_max_bytes", 4 * 1024 * 1024, integer),
     Setting("web.concurrency", None, integer),

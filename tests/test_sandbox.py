@@ -65,6 +65,8 @@ def patient(monkeypatch) -> None:
     """A machine may be as busy as it likes."""
     for name in ("PLACE_SECONDS", "START_SECONDS", "CALL_SECONDS"):
         monkeypatch.setattr(pool, name, 10_000)
+    monkeypatch.setenv("DOWNBEAT_SANDBOX_CPU_SECONDS", "1")
+    pool.suspects.clear()
 
 
 @pytest.fixture
@@ -205,8 +207,26 @@ def test_neighbours_go_through_however_many_slow_ones_there_are(attack, started)
     for _ in range(5):
         pool.run("validate", **HARMLESS)
     wait_until(lambda: sum(isinstance(call.outcome, Unavailable) for call in calls) == len(calls) - pool.SLOW_PLACES)
-    assert sum(map(low_priority, started)) == pool.SLOW_PLACES
+    wait_until(lambda: sum(map(low_priority, started)) == pool.SLOW_PLACES)
     pool.run("validate", **HARMLESS)
+
+
+def test_what_was_slow_of_late_does_not_take_a_quick_place_again(attack, started):
+    calls = [attack() for _ in range(pool.SLOW_PLACES)]
+    wait_until(lambda: sum(map(low_priority, started)) == pool.SLOW_PLACES)
+    number = len(started)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            pool.run("validate", value=SLOW_TEXT, schema=SLOW_PATTERN)
+    assert len(started) == number and all(call.thread.is_alive() for call in calls)
+
+
+def test_a_schema_that_is_slow_once_is_kept_by_its_child(started):
+    properties = {f"p{n}": {"anyOf": [{"type": "integer"}, {"type": "null"}], "title": f"P {n}"} for n in range(150)}
+    for _ in range(5):
+        pool.run("validate", value={}, schema={"properties": properties})
+    assert len(started) == 1
+    assert not pool.suspects
 
 
 def test_a_call_whose_child_is_killed_is_tried_once_more_then_it_is_unavailable(attack, started):
@@ -279,10 +299,10 @@ def checked(client, monkeypatch) -> list[str]:
     """The functions that the sandbox was asked for; it fails where a connection is held meanwhile."""
     asked: list[str] = []
 
-    def call(request, kept, call=pool.call) -> dict:
+    def call(request, suspect, kept, call=pool.call) -> dict:
         assert db.pool.get_stats()["pool_available"] == db.pool.get_stats()["pool_size"], "a connection is held"
         asked.append(request.decode().split('"')[1])
-        return call(request, kept)
+        return call(request, suspect, kept)
 
     monkeypatch.setattr(pool, "call", call)
     return asked
@@ -396,8 +416,8 @@ def meanwhile(monkeypatch) -> Callable[[Callable], None]:
     def plan(happen: Callable) -> None:
         waiting = [happen]
 
-        def call(request, kept, call=pool.call) -> dict:
-            answer = call(request, kept)
+        def call(request, suspect, kept, call=pool.call) -> dict:
+            answer = call(request, suspect, kept)
             if waiting:
                 waiting.pop()()
             return answer

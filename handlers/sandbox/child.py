@@ -39,7 +39,7 @@ def main(cpu_seconds: float, quick_seconds: float, memory_bytes: int, max_bytes:
     while True:
         request = receive(channel)
         signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
-        signal.setitimer(signal.ITIMER_VIRTUAL, quick_seconds)
+        signal.setitimer(signal.ITIMER_VIRTUAL, quick_seconds, quick_seconds)
         try:
             answer, is_sound = run(functions, request, max_bytes), True
         except MemoryError:

@@ -4,7 +4,8 @@ A child is started when it is first needed, by exec, and kept. It inherits nothi
 no connection. It ends by itself when this process does, for then its socket is closed.
 
 A call that takes long must not keep the others waiting: every call begins in one of a few quick places, and gives that up when
-its child tells that it is slow. Slow ones have a few places too and a low priority, and are refused where those are taken.
+its child tells that it is slow. Slow ones have a few places too, then a low priority, and are refused where the places are taken;
+what was slow of late begins in these. (A schema that is new to a child takes up to some 100 ms once, and 0.1 ms from then on.)
 """
 
 import atexit
@@ -29,11 +30,13 @@ from schemas.settings import setting
 
 log = logging.getLogger("downbeat.sandbox")
 
-QUICK_SECONDS = 0.05  # of CPU time; what flows and work pools send takes 0.1 to 5 ms
+QUICK_SECONDS = 0.05  # of CPU time
 QUICK_PLACES, SLOW_PLACES = 2, 2
 # How long a place, the start of a child, and a call are waited for. Nothing in a child waits: who is late had no processor.
 PLACE_SECONDS, START_SECONDS, CALL_SECONDS = 10, 30, 30
-LOW_PRIORITY = 10
+SUSPECT_SECONDS = 1
+LOW_PRIORITY, MARKS_TO_LOW_PRIORITY = 10, 10  # after so many times QUICK_SECONDS
+MAX_SUSPECTS = 1000
 CHILD = Path(__file__).with_name("child.py")
 
 LIMITS = {
@@ -41,6 +44,7 @@ LIMITS = {
     "memory_bytes": "{} bytes of memory",
     "max_bytes": "{} bytes of JSON",
 }
+CROWDED = "There are too many slow schemas and templates to be checked."
 # By which signals a child ends that has reached a limit; Rust aborts without memory, and a stack that is full is memory too.
 ENDS = {signal.SIGPROF: "cpu_seconds", **dict.fromkeys((signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS), "memory_bytes")}
 
@@ -57,6 +61,7 @@ class Died(Exception):
 
 
 idle: list[Child] = []
+suspects: dict[int, None] = {}  # hashes of what was slow of late, the oldest first; a guess, which decides only the place
 quick, slow = threading.Semaphore(QUICK_PLACES), threading.Semaphore(SLOW_PLACES)
 
 
@@ -89,9 +94,10 @@ def run(function: str, **arguments: Any) -> Any:
     request = write_document((function, arguments))
     if len(request) > setting("downbeat.sandbox_max_bytes"):
         raise exhausted("max_bytes")
+    suspect = hash(orjson.dumps(arguments["schema"]) if "schema" in arguments else request)
     for kept in (idle, []):
         with suppress(Died):
-            return read_answer(call(request, kept))
+            return read_answer(call(request, suspect, kept))
     raise Unavailable("The process that checks what users store was killed.")
 
 
@@ -112,24 +118,30 @@ def exhausted(limit: str) -> Exhausted:
     return Exhausted(f"Working it out takes more than {words}. The server's setting is DOWNBEAT_SANDBOX_{limit.upper()}.")
 
 
-def call(request: bytes, kept: list[Child]) -> dict[str, Any]:
-    """Have a child answer a request: one of those kept, or a new one. Raises Died, Exhausted and Unavailable."""
-    place, child = quick, None
-    if not place.acquire(timeout=PLACE_SECONDS):
-        raise Unavailable("There are too many schemas and templates to be checked.")
+def call(request: bytes, suspect: int, kept: list[Child]) -> dict[str, Any]:
+    """Have a child answer a request: one of those kept, or a new one. Raises Died, Exhausted and Unavailable.
+
+    `suspect` is the hash of what the request may have in common with others that are slow.
+    """
+    place, child, marks = enter(suspect), None, 0
     try:
         child = take(kept)
         child.channel.settimeout(CALL_SECONDS)
         child.channel.sendall(HEAD.pack(len(request)) + request)
-        if read(child, 1) == SLOW:
-            if not slow.acquire(blocking=False):
-                raise Unavailable("There are too many slow schemas and templates to be checked.")
-            place.release()
-            place = slow
-            os.setpriority(os.PRIO_PROCESS, child.process.pid, LOW_PRIORITY)
-            read(child, 1)
+        while read(child, 1) == SLOW:
+            marks += 1
+            if place is quick:
+                note(suspect)
+                if not slow.acquire(blocking=False):
+                    raise Unavailable(CROWDED)
+                place.release()
+                place = slow
+            if marks == MARKS_TO_LOW_PRIORITY:
+                os.setpriority(os.PRIO_PROCESS, child.process.pid, LOW_PRIORITY)
         answer = orjson.loads(read(child, HEAD.unpack(read(child, HEAD.size))[0]))
-        if place is quick and "limit" not in answer:
+        if not marks:
+            suspects.pop(suspect, None)
+        if marks < MARKS_TO_LOW_PRIORITY and "limit" not in answer:
             idle.append(child)
             child = None
         return answer
@@ -141,6 +153,22 @@ def call(request: bytes, kept: list[Child]) -> dict[str, Any]:
         if child:
             end(child)
         place.release()
+
+
+def enter(suspect: int) -> threading.Semaphore:
+    """Wait for a quick place, or not as long for a slow one for what was slow of late. Raises Unavailable if there is none."""
+    place, patience_seconds = (slow, SUSPECT_SECONDS) if suspect in suspects else (quick, PLACE_SECONDS)
+    if not place.acquire(timeout=patience_seconds):
+        raise Unavailable(CROWDED)
+    return place
+
+
+def note(suspect: int) -> None:
+    """Remember what is slow."""
+    suspects[suspect] = None
+    while len(suspects) > MAX_SUSPECTS:
+        oldest, *_ = suspects
+        suspects.pop(oldest, None)  # unless another thread has
 
 
 def take(kept: list[Child]) -> Child:
