@@ -63,6 +63,8 @@ def create_deployment(name: str, flow_id: str, schedules: list[dict], labels: di
             id = insert(conn, {**DEFAULTS, **changes, "id": uuid7(), "name": name, "flow_id": flow_id})
         if id is None:  # somebody else has created it meanwhile
             is_new, id = False, sql.deployments.lock(conn, id=None, flow_id=flow_id, name=name)
+            if id is None:  # and deleted it: the request begins anew (see http.repeat_undone)
+                raise errors.SerializationFailure("The deployment was created and deleted meanwhile.")
         if is_new:
             create(conn, id, [{**schedule, "max_scheduled_runs": None} for schedule in schedules])
             set_limit(conn, id, fields, None)

@@ -9,6 +9,7 @@ from psycopg import sql as compose
 
 import sql
 from app import create_app
+from handlers import deployments
 from sql import database as db
 from sql.database import ATTEMPTS, NothingDone, connect, repeat, within
 from sql.ids import uuid7
@@ -99,6 +100,20 @@ def test_a_request_that_is_undone_again_and_again_is_told_to_come_back(client, m
     answer = client.patch("/api/flows/00000000-0000-0000-0000-000000000000", json={"tags": ["a"]})
     assert (answer.status_code, answer.headers["Retry-After"], len(asked)) == (503, "1", ATTEMPTS)
     assert all(one == asked[0] for one in asked)  # the body was read anew each time
+
+
+def test_a_deployment_that_another_created_and_deleted_meanwhile_is_created(client, monkeypatch):
+    flow_id = client.post("/api/flows/", json={"name": "raced"}).json["id"]
+    insert, lost = deployments.insert, []
+
+    def lose_once(conn, columns):
+        if lost:
+            return insert(conn, columns)
+        return lost.append(columns)  # as where the name is taken, by a row that is gone when it is looked for
+
+    monkeypatch.setattr(deployments, "insert", lose_once)
+    answer = client.post("/api/deployments/", json={"name": "raced", "flow_id": flow_id})
+    assert (answer.status_code, answer.json["name"], len(lost)) == (201, "raced", 1)
 
 
 def test_a_transaction_whose_connection_is_lost_at_its_end_is_not_repeated(session):
