@@ -25,14 +25,15 @@ lint: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# Choose the versions that the locks name, for every Python and system. What is locked stays where it fits: newer with ARGS=--upgrade.
+# Choose the versions that the locks name, for every Python and system; what runs is what was tested. What is locked stays where
+# it fits: newer with ARGS=--upgrade.
 LOCK = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.10 --generate-hashes --no-annotate \
 	--custom-compile-command 'make lock' pyproject.toml -
 
 lock: | $(BIN)/pip
 	$(PIP) 'uv==0.13.*'
-	echo setuptools | $(LOCK) $(ARGS) --output-file requirements.lock >/dev/null
-	echo setuptools | $(LOCK) $(ARGS) --output-file requirements-test.lock --extra test --constraint requirements.lock >/dev/null
+	echo setuptools | $(LOCK) $(ARGS) --output-file requirements-test.lock --extra test >/dev/null
+	echo setuptools | $(LOCK) $(ARGS) --output-file requirements.lock --constraint requirements-test.lock >/dev/null
 
 # Files that say when the dependencies were installed, so that it is done again only when they have changed. Setuptools, which
 # makes the editable installation, is locked too: an environment of its own for building it would be filled from outside the lock.

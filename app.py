@@ -19,7 +19,7 @@ from flask import Flask
 
 import sql.database
 import sql.migrate
-from handlers import BLUEPRINTS, log_format, loops
+from handlers import BLUEPRINTS, log_format, loops, openapi
 from handlers.access import register_checks
 from handlers.domain import prefect_files
 from handlers.http import IdConverter, TextConverter, register_errors, repeat_undone
@@ -39,6 +39,7 @@ def create_app() -> Flask:
     register_checks(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint, url_prefix=api_path() + blueprint.url_prefix.removeprefix("/api"))
+    app.register_blueprint(openapi.blueprint, url_prefix="/", name="openapi_at_root")
     register_web_ui(app)
     repeat_undone(app)
     return app

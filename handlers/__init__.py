@@ -23,6 +23,7 @@ from handlers import (
     log_downloads,
     log_stream,
     logs,
+    openapi,
     orchestration,
     root,
     run_history,
@@ -68,4 +69,5 @@ BLUEPRINTS = (
     automations.blueprint,
     ui.blueprint,
     admin.blueprint,
+    openapi.blueprint,
 )

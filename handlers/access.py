@@ -176,12 +176,12 @@ def add_headers(response: Response, origins: Origins) -> Response:
 def check_authorization(credentials: bytes) -> Response | None:
     """Refuse a request without the right credentials (401).
 
-    Not for probes, for files of the web interface, which asks for credentials itself, and for websockets, which bring theirs
-    in a frame.
+    Not for probes, for files of the web interface, which asks for credentials itself, for the API pages at the root, which
+    are the same everywhere, and for websockets, which bring theirs in a frame.
     """
     rule = request.url_rule
     is_open = rule is not None and (rule.websocket or (rule.endpoint in OPEN and request.method == "GET"))
-    if is_open or request.blueprint == "web_ui":
+    if is_open or request.blueprint in ("web_ui", "openapi_at_root"):
         return None
     given = request.headers.get("Authorization", "").encode("utf-8", "replace")
     if hmac.compare_digest(given, credentials):

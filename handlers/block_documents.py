@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
 from handlers import pages
 from handlers.block_schemas import read_schemas
 from handlers.errors import BadRequest, Conflict, NotFound
-from handlers.http import answer, body, load, no_content
+from handlers.http import answer, body, no_content, query
 from handlers.rules.block_documents import assemble, restore, secret_paths, separate
 from handlers.rules.block_trees import TOO_MUCH, bounded, holds_too_much
 from handlers.rules.encryption import cipher, decrypt, encrypt
@@ -18,8 +18,6 @@ from schemas.block_types import Secrets
 from sql.database import connection, transaction
 from sql.filters import compose, sort_by
 from sql.ids import uuid7
-
-secrets_schema = Secrets()
 
 blueprint = Blueprint("block_documents", __name__, url_prefix="/api/block_documents")
 
@@ -60,11 +58,11 @@ def count_block_documents(**criteria: dict) -> Response:
 
 
 @blueprint.get("/<id:id>")
-def read_block_document(id: str) -> Response:
+@query(Secrets)
+def read_block_document(id: str, include_secrets: bool) -> Response:
     """Give a block document."""
-    arguments = load(secrets_schema, request.args.to_dict(), "query")
     with connection() as conn:
-        shown = read_documents(conn, [id], **arguments)
+        shown = read_documents(conn, [id], include_secrets)
     if not shown:
         raise NotFound("Block document")
     return answer(shown[0])

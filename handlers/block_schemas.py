@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
 from handlers.errors import NotFound
-from handlers.http import answer, body, document, no_content
+from handlers.http import answer, body, document, no_content, query
 from handlers.rules.block_schemas import assemble, register
 from handlers.rules.block_trees import bounded
-from schemas.block_schemas import BlockSchemaCreate, BlockSchemasFilter
+from schemas.block_schemas import BlockSchemaCreate, BlockSchemasFilter, BlockSchemaVersion
 from sql.database import connection, transaction
 from sql.filters import compose, sort_by
 
@@ -61,9 +61,9 @@ def read_block_schema(id: str) -> Response:
 
 
 @blueprint.get("/block_schemas/checksum/<checksum>")
-def read_block_schema_by_checksum(checksum: str) -> Response:
+@query(BlockSchemaVersion)
+def read_block_schema_by_checksum(checksum: str, version: str | None) -> Response:
     """Give the newest block schema of a checksum, of one version if that is asked for."""
-    version = request.args.get("version")
     with connection() as conn:
         id = None if "\0" in (version or "") else sql.block_schemas.find(conn, checksum=checksum, version=version)
         return shown_first(read_schemas(conn, [id] if id else []))

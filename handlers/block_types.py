@@ -3,14 +3,14 @@
 import html
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from psycopg import Connection, errors
 
 import sql
 from handlers import pages
 from handlers.block_documents import read_documents
 from handlers.errors import Conflict, NotFound
-from handlers.http import answer, body, document, load, no_content
+from handlers.http import answer, body, document, no_content, query
 from handlers.rules.block_catalog import OWN, install_block_types
 from schemas.block_documents import BlockDocumentFilter
 from schemas.block_types import BlockTypeCreate, BlockTypesFilter, BlockTypeUpdate, Secrets
@@ -20,7 +20,6 @@ from sql.ids import uuid7
 
 TOLD = ("name", "slug", "logo_url", "documentation_url", "description", "code_example", "is_protected")
 
-secrets_schema = Secrets()
 listed_schema = BlockDocumentFilter()
 
 blueprint = Blueprint("block_types", __name__, url_prefix="/api/block_types")
@@ -101,26 +100,26 @@ def install_system_block_types() -> Response:
 
 
 @blueprint.get("/slug/<slug>/block_documents")
-def read_block_documents_of_type(slug: str) -> Response:
+@query(Secrets)
+def read_block_documents_of_type(slug: str, include_secrets: bool) -> Response:
     """List the block documents of a type, by name, without anonymous ones."""
-    arguments = load(secrets_schema, request.args.to_dict(), "query")
     with connection() as conn:
         if (id := sql.block_types.find(conn, slug=slug)) is None:
             raise NotFound("Block type")
         chosen = compose("block_documents", block_documents=listed_schema.load({"block_type_id": {"any_": [id]}}))
         order = sort_by("block_documents", "NAME_ASC")
         ids = [row["id"] for row in sql.block_documents.page(conn, filter=chosen, sort=order, limit=None, offset=0)]
-        return answer(read_documents(conn, ids, **arguments))
+        return answer(read_documents(conn, ids, include_secrets))
 
 
-@blueprint.get("/slug/<slug>/block_documents/name/<name>")
-def read_block_document_by_name(slug: str, name: str) -> Response:
+@blueprint.get("/slug/<slug>/block_documents/name/<block_document_name>")
+@query(Secrets)
+def read_block_document_by_name(slug: str, block_document_name: str, include_secrets: bool) -> Response:
     """Give the block document of a name among those of a type."""
-    arguments = load(secrets_schema, request.args.to_dict(), "query")
     with connection() as conn:
-        if (id := sql.block_documents.find(conn, name=name, slug=slug, block_type_id=None)) is None:
+        if (id := sql.block_documents.find(conn, name=block_document_name, slug=slug, block_type_id=None)) is None:
             raise NotFound("Block document")
-        return answer(read_documents(conn, [id], **arguments)[0])
+        return answer(read_documents(conn, [id], include_secrets)[0])
 
 
 def found(block_type: bytes | None) -> Response:

@@ -10,7 +10,7 @@ from handlers.concurrency_limits_v2 import record_event
 from handlers.errors import NotFound
 from handlers.http import answer, body, document
 from handlers.rules.slots import send_give_back
-from schemas.concurrency_limits import LimitCreate, LimitsFilter, Slots, SlotsReset
+from schemas.concurrency_limits import LimitsFilter, Slots, SlotsReset, TagLimitCreate
 from schemas.settings import setting
 from sql.database import connection, transaction
 from sql.ids import uuid7
@@ -36,7 +36,7 @@ def answer_locked(error: Locked) -> Response:
 
 
 @blueprint.post("/")
-@body(LimitCreate)
+@body(TagLimitCreate)
 def create_concurrency_limit(tag: str, concurrency_limit: int) -> Response:
     """Create the limit of a tag (201), or change the one that there is (200)."""
     with transaction() as conn:

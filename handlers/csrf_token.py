@@ -2,11 +2,11 @@
 
 import secrets
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 import sql
-from handlers.errors import Invalid
-from handlers.http import answer, document
+from handlers.http import answer, document, query
+from schemas.csrf_token import CsrfTokenCreate
 from schemas.settings import setting
 from sql.database import connection
 from sql.ids import uuid7
@@ -15,16 +15,12 @@ blueprint = Blueprint("csrf_token", __name__, url_prefix="/api/csrf-token")
 
 
 @blueprint.get("")
-def create_csrf_token() -> Response:
-    """Give a client (query parameter `client`) a new token, or 422 when CSRF protection is off.
+@query(CsrfTokenCreate)
+def create_csrf_token(client: str) -> Response:
+    """Give a client a new token, or 422 when CSRF protection is off.
 
     The client of Prefect 3.8.3 goes on without tokens when it reads the text of that 422.
     """
-    client = request.args.get("client")
-    if client is None or "\0" in client:
-        message = "Field required" if client is None else "must not contain the NUL character"
-        kind = "missing" if client is None else "value_error"
-        raise Invalid([{"type": kind, "loc": ["query", "client"], "msg": message, "input": None}])
     if not setting("server.api.csrf_protection_enabled"):
         return answer({"detail": "CSRF protection is disabled."}, 422)
     lifetime_seconds = setting("server.api.csrf_token_expiration").total_seconds()

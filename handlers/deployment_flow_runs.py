@@ -9,7 +9,7 @@ from psycopg import Connection
 
 import sql
 from handlers.errors import BadRequest, Conflict, Invalid, NotFound, Unprocessable
-from handlers.http import answer, body, document, load, read_body
+from handlers.http import answer, body, document
 from handlers.orchestration import created_by
 from handlers.rules.creation import create_flow_run
 from handlers.rules.deployments import find_queue
@@ -20,7 +20,6 @@ from schemas.states import NO_DETAILS
 from sql.database import connection, transaction
 
 blueprint = Blueprint("deployment_flow_runs", __name__, url_prefix="/api/deployments")
-runs_schema = DeploymentFlowRunCreate(many=True)
 
 MAX_BULK = 100
 SCHEDULED = {"type": "SCHEDULED", "name": None, "message": None, "data": None, "state_details": NO_DETAILS}
@@ -39,9 +38,9 @@ def create_flow_run_from_deployment(id: str, **run: Any) -> Response:
 
 
 @blueprint.post("/<id:id>/create_flow_run/bulk")
-def bulk_create_flow_runs_from_deployment(id: str) -> Response:
+@body(DeploymentFlowRunCreate, many="runs")
+def bulk_create_flow_runs_from_deployment(id: str, runs: list[dict[str, Any]]) -> Response:
     """Create runs of a deployment, and say of each that is asked for what became of it; the body is their list."""
-    runs = load(runs_schema, read_body())
     if len(runs) > MAX_BULK:
         raise BadRequest(f"Cannot create more than {MAX_BULK} flow runs at once.")
     deployment = read_deployment(id)

@@ -8,13 +8,12 @@ from psycopg import Connection, errors
 
 import sql
 from handlers.errors import Conflict, NotFound, Unprocessable
-from handlers.http import body, document, load, no_content, read_body
+from handlers.http import body, document, no_content
 from schemas.deployments import ScheduleCreate, ScheduleUpdate
 from sql.database import connection, transaction
 from sql.ids import uuid7
 
 blueprint = Blueprint("deployment_schedules", __name__, url_prefix="/api/deployments")
-schedules_schema = ScheduleCreate(many=True)
 
 
 @blueprint.get("/<id:id>/schedules")
@@ -27,9 +26,9 @@ def read_deployment_schedules(id: str) -> Response:
 
 
 @blueprint.post("/<id:id>/schedules")
-def create_deployment_schedules(id: str) -> Response:
+@body(ScheduleCreate, many="schedules")
+def create_deployment_schedules(id: str, schedules: list[dict[str, Any]]) -> Response:
     """Add schedules to a deployment; the body is their list."""
-    schedules = load(schedules_schema, read_body())
     try:
         with transaction() as conn:
             lock(conn, id)

@@ -13,9 +13,9 @@ from marshmallow import ValidationError
 
 import sql
 from handlers.errors import Invalid, invalid
-from handlers.http import answer, body, document
+from handlers.http import answer, body, document, query
 from schemas.addresses import api_path
-from schemas.event_history import COUNTABLES, UNIT_SECONDS, EventsCount, EventsFilter, EventsPage
+from schemas.event_history import COUNTABLES, UNIT_SECONDS, EventsCount, EventsFilter, EventsFurther, EventsPage
 from sql.database import connection
 from sql.filters import sort_by
 from sql.filters.events import compose_events
@@ -37,11 +37,9 @@ def filter_events(filter: dict[str, Any], limit: int) -> Response:
 
 
 @blueprint.get("/filter/next")
-def filter_events_further() -> Response:
+@query(EventsFurther)
+def filter_events_further(token: str) -> Response:
     """List the events of a further page, which the token in its address describes (403 if it is not one of ours)."""
-    token = request.args.get("page-token")
-    if token is None:
-        raise Invalid([{"type": "missing", "loc": ["query", "page-token"], "msg": "Missing.", "input": None}])
     try:
         page = page_schema.load(read_token(token))
     except (ValueError, ValidationError):

@@ -24,7 +24,7 @@ from psycopg import errors
 
 import sql
 from handlers.errors import Invalid, invalid
-from handlers.http import find_problems, no_content, read_body
+from handlers.http import find_problems, no_content, read_body, takes
 from handlers.task_run_events import read_task_run, record_task_runs
 from handlers.threads import keep_running
 from handlers.websockets import Purpose, Websocket, accept, loop
@@ -166,6 +166,7 @@ EVENTS_IN = Purpose(recorder.receive, recorder.confirm, recorder.flush, MAX_LENG
 
 
 @blueprint.post("")
+@takes(body=[EVENT])
 def create_events() -> Response:
     """Store a list of events, as a whole or not at all (204). Those that are stored already are left alone."""
     contents, batch, problems = read_body(), [], {}

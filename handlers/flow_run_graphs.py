@@ -1,16 +1,17 @@
 """The graphs of flow runs."""
 
-from flask import Blueprint, Response, request
+from datetime import datetime
+
+from flask import Blueprint, Response
 
 import sql
 from handlers.errors import BadRequest, NotFound
-from handlers.http import document, load
+from handlers.http import document, query
 from schemas.flow_run_graphs import FlowRunGraph
 from schemas.settings import setting
 from sql.database import connection
 
 blueprint = Blueprint("flow_run_graphs", __name__, url_prefix="/api/flow_runs")
-arguments_schema = FlowRunGraph()
 
 
 @blueprint.get("/<id:id>/graph")
@@ -23,13 +24,13 @@ def read_flow_run_graph_v1(id: str) -> Response:
 
 
 @blueprint.get("/<id:id>/graph-v2")
-def read_flow_run_graph_v2(id: str) -> Response:
+@query(FlowRunGraph)
+def read_flow_run_graph_v2(id: str, since: datetime) -> Response:
     """Give the graph of what ran in a flow run: task runs and subflows, with the artifacts that they made."""
-    arguments = load(arguments_schema, request.args.to_dict(), "query")
     max_nodes = setting("server.flow_run_graph.max_nodes")
     max_artifacts = setting("server.flow_run_graph.max_artifacts")
     with connection() as conn:
-        graph = sql.flow_run_graphs.read(conn, flow_run_id=id, max_nodes=max_nodes, max_artifacts=max_artifacts, **arguments)
+        graph = sql.flow_run_graphs.read(conn, flow_run_id=id, max_nodes=max_nodes, max_artifacts=max_artifacts, since=since)
     return show(graph, id, max_nodes)
 
 

@@ -9,7 +9,7 @@ from psycopg import errors
 import sql
 from handlers import pages
 from handlers.errors import BadRequest, Conflict, NotFound, Unprocessable
-from handlers.http import answer, body, document, load, no_content, read_body
+from handlers.http import answer, body, document, load, no_content, read_body, takes
 from handlers.rules.creation import generate_name
 from handlers.rules.deletion import delete_flow_runs
 from handlers.rules.job_variables import check_run
@@ -145,6 +145,7 @@ def paginate_flow_runs(**arguments: Any) -> Response:
 
 
 @blueprint.patch("/<id:id>/labels")
+@takes(body=FlowRunLabels)
 def update_flow_run_labels(id: str) -> Response:
     """Lay labels over those of a flow run."""
     labels = load(labels_schema, read_body())

@@ -56,19 +56,60 @@ def no_content() -> Response:
     return Response(status=204)
 
 
-def body(schema: type[Schema]) -> Callable:
-    """Validate the JSON body by a schema and pass its fields to the view as arguments.
+def kept(response: Response, etag: str, plain: Callable[[], bytes], gzipped: Callable[[], bytes]) -> Response:
+    """Fill an answer that browsers keep: 304 to who has it already, gzip to who takes it."""
+    response.vary.add("Accept-Encoding")
+    response.set_etag(etag, weak=True)
+    if request.if_none_match.contains_weak(etag):
+        response.status_code = 304
+    elif request.accept_encodings["gzip"]:
+        response.headers["Content-Encoding"] = "gzip"
+        response.data = gzipped()
+    else:
+        response.data = plain()
+    return response
+
+
+def takes(**schemas: Any) -> Callable:
+    """Note for the API pages what a view takes, its `body` or `query`: a schema, a list of one, or the JSON Schema itself."""
+
+    def decorate(view: Callable) -> Callable:
+        view.__dict__.update(schemas)
+        return view
+
+    return decorate
+
+
+def body(schema: type[Schema], many: str = "") -> Callable:
+    """Validate the JSON body by a schema and pass its fields to the view as arguments, or a list of such as the one of that name.
 
     A body that is missing or null is one without arguments, but not a model. Raises Invalid naming each faulty field.
     """
-    loader = schema()
+    loader = schema(many=bool(many))
     is_optional = issubclass(schema, Arguments)
 
     def decorate(view: Callable) -> Callable:
+        @takes(body=[schema] if many else schema)
         @wraps(view)
         def validated(**path: Any) -> Any:
             content = read_body()
-            return view(**path, **load(loader, {} if content is None and is_optional else content))
+            loaded = load(loader, {} if content is None and is_optional else content)
+            return view(**path, **({many: loaded} if many else loaded))
+
+        return validated
+
+    return decorate
+
+
+def query(schema: type[Schema]) -> Callable:
+    """Validate the parameters of the query by a schema and pass them to the view as arguments, as body does."""
+    loader = schema()
+
+    def decorate(view: Callable) -> Callable:
+        @takes(query=schema)
+        @wraps(view)
+        def validated(**path: Any) -> Any:
+            return view(**path, **load(loader, request.args.to_dict(), "query"))
 
         return validated
 

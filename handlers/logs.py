@@ -9,7 +9,7 @@ from psycopg import errors
 
 import sql
 from handlers.errors import invalid
-from handlers.http import body, document, load, read_body
+from handlers.http import body, document, load, read_body, takes
 from schemas.documents import is_nested_too_deeply
 from schemas.fields import parse_time
 from schemas.logs import LogCreate, LogsFilter, is_plain
@@ -26,6 +26,7 @@ blueprint = Blueprint("logs", __name__, url_prefix="/api/logs")
 
 
 @blueprint.post("/")
+@takes(body=[LogCreate])
 def create_logs() -> Response:
     """Store a batch of logs (201), as a whole or not at all. A batch that is sent again is not stored again."""
     raw = request.get_data()

@@ -1,16 +1,14 @@
 """Operations under /flow_run_states and /task_run_states."""
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 import sql
 from handlers.errors import NotFound
-from handlers.http import document, load
+from handlers.http import document, query
 from schemas.run_states import FlowRunStatesFilter, TaskRunStatesFilter
 from sql.database import connection
 
 blueprint = Blueprint("run_states", __name__, url_prefix="/api")
-
-ARGUMENTS = {"flow_run": FlowRunStatesFilter(), "task_run": TaskRunStatesFilter()}
 
 
 @blueprint.get("/flow_run_states/<id:id>", defaults={"run": "flow_run"})
@@ -24,10 +22,17 @@ def read_state(id: str, run: str) -> Response:
     return document(state)
 
 
-@blueprint.get("/flow_run_states/", defaults={"run": "flow_run"})
-@blueprint.get("/task_run_states/", defaults={"run": "task_run"})
-def filter_states(run: str) -> Response:
-    """List the states of a run, oldest first."""
-    arguments = load(ARGUMENTS[run], request.args.to_dict(), "query")
+@blueprint.get("/flow_run_states/")
+@query(FlowRunStatesFilter)
+def filter_flow_run_states(flow_run_id: str) -> Response:
+    """List the states of a flow run, oldest first."""
     with connection() as conn:
-        return document(sql.run_states.filter(conn, run_id=arguments[f"{run}_id"], run=run))
+        return document(sql.run_states.filter(conn, run_id=flow_run_id, run="flow_run"))
+
+
+@blueprint.get("/task_run_states/")
+@query(TaskRunStatesFilter)
+def filter_task_run_states(task_run_id: str) -> Response:
+    """List the states of a task run, oldest first."""
+    with connection() as conn:
+        return document(sql.run_states.filter(conn, run_id=task_run_id, run="task_run"))

@@ -7,6 +7,7 @@ and scripts never again, and the address of the API is the one by which the page
 import html
 import re
 import zlib
+from functools import partial
 from pathlib import Path
 
 from flask import Blueprint, Flask, Response, redirect, request
@@ -14,7 +15,7 @@ from werkzeug.routing import PathConverter
 
 from handlers.domain.prefect_files import V1, V2, archive_path, open_archive, read_gzipped, read_plain
 from handlers.errors import NotFound
-from handlers.http import answer
+from handlers.http import answer, kept
 from schemas.addresses import api_path, ui_path
 from schemas.settings import setting
 
@@ -112,20 +113,12 @@ def send(archive: Path, name: str, is_immutable: bool) -> Response:
     """Answer with a file, or with 304 to who has it already."""
     base = ui_path() + "/v2" * name.startswith(V2)
     response = Response(content_type=CONTENT_TYPES.get(name.rpartition(".")[2], "application/octet-stream"))
-    response.vary.add("Accept-Encoding")
     if is_immutable:
         response.headers["Cache-Control"] = f"public, max-age={ONE_YEAR_SECONDS}, immutable"
     else:
         response.headers["Cache-Control"] = "no-cache"
-    response.set_etag(f"{open_archive(archive).members[name].CRC:08x}-{zlib.crc32(base.encode()):x}", weak=True)
-    if request.if_none_match.contains_weak(response.get_etag()[0]):
-        response.status_code = 304
-    elif request.accept_encodings["gzip"]:
-        response.headers["Content-Encoding"] = "gzip"
-        response.data = read_gzipped(archive, name, base.encode())
-    else:
-        response.data = read_plain(archive, name, base.encode())
-    return response
+    etag = f"{open_archive(archive).members[name].CRC:08x}-{zlib.crc32(base.encode()):x}"
+    return kept(response, etag, *(partial(read, archive, name, base.encode()) for read in (read_plain, read_gzipped)))
 
 
 def is_navigation() -> bool:

@@ -27,6 +27,12 @@ class BlockSchemaFilter(Model):
     version = group(any_=Strings())
 
 
+class BlockSchemaVersion(Arguments):
+    """Of which version the schema of a checksum is to be."""
+
+    version = fields.String(load_default=None)
+
+
 class BlockSchemasFilter(Arguments):
     """A list of block schemas."""
 

@@ -4,7 +4,7 @@ from schemas.concurrency_limits_v2 import LimitsFilter
 from schemas.fields import Arguments, Id, Ids, Integer, Model, Strings, name
 
 
-class LimitCreate(Model):
+class TagLimitCreate(Model):
     """The limit of a tag, to create or to change."""
 
     tag = name(required=True)
@@ -24,4 +24,4 @@ class Slots(Arguments):
     task_run_id = Id(required=True)
 
 
-__all__ = ["LimitCreate", "LimitsFilter", "Slots", "SlotsReset"]
+__all__ = ["LimitsFilter", "Slots", "SlotsReset", "TagLimitCreate"]

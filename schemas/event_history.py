@@ -159,6 +159,12 @@ class EventsPage(Model):
     offset = Integer(0, 2**53, required=True)
 
 
+class EventsFurther(Arguments):
+    """The token that a page gave in the address of the next one."""
+
+    token = fields.String(required=True, data_key="page-token")
+
+
 class EventsCount(Arguments):
     """Which events to count, and in steps of what length."""
 

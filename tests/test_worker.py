@@ -192,7 +192,10 @@ def test_a_client_that_waits_to_be_told_to_send_its_body_is_told(address):
 
 
 def test_connections_end_when_their_client_wants_it(address):
-    for request_ in (b"GET /api/health HTTP/1.0\r\n\r\n", b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"):
+    for request_ in (
+        b"GET /api/health HTTP/1.0\r\n\r\n",
+        b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    ):
         assert talk(address, request_).endswith(b"true")
     kept = b"GET /api/health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
     assert talk(address, kept * 2 + b"GET /api/health HTTP/1.0\r\n\r\n").count(b"true") == 3
