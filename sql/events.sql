@@ -95,37 +95,3 @@ SELECT COALESCE(json_agg(row_to_json(counted) ORDER BY counted.count DESC, count
                downbeat.rfc3339(max(named.latest)) AS end_time
           FROM named
          GROUP BY named.resource_id) AS counted;
-
--- name: read_frames :many
--- Events by id as the messages that subscribers get, in the order of the ids: as many as it takes for a number of bytes, but one
--- at least. One row for each id that was looked up, without a message where it is gone. OFFSET keeps a message from being made twice.
-  WITH RECURSIVE page AS (
-       SELECT 0 AS place, NULL::text AS frame, 0 AS bytes
-        UNION ALL
-       SELECT page.place + 1, shown.frame, page.bytes + COALESCE(octet_length(shown.frame), 0)
-         FROM page
-              LEFT JOIN LATERAL (
-              SELECT json_build_object('type', 'event', 'event', row_to_json(found))::text AS frame
-                FROM downbeat.event AS found
-               WHERE found.id = (%(ids)s::uuid[])[page.place + 1]
-              OFFSET 0) AS shown ON TRUE
-        WHERE page.place < cardinality(%(ids)s::uuid[])
-          AND page.bytes < %(enough_bytes)s::integer
-       )
-SELECT page.frame
-  FROM page
- WHERE page.place > 0
- ORDER BY page.place;
-
--- name: list_new :many
--- The events of some spans of time by transactions that are not below the horizon, and whether they are not below the next one
--- either: handlers/cursor.py. OFFSET keeps the planner from joining otherwise than by the index, span by span.
-SELECT written.id::text,
-       age(written.xmin) <= age(%(next_horizon)s::xid8::xid) AS may_come_again
-  FROM unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[]) AS span (begin, "end")
-       CROSS JOIN LATERAL (
-       SELECT events.id, events.xmin
-         FROM events
-        WHERE events.updated BETWEEN span.begin AND span."end"
-          AND age(events.xmin) <= age(%(horizon)s::xid8::xid)
-       OFFSET 0) AS written;

@@ -38,3 +38,38 @@ SELECT CASE WHEN first.number <= 10000 THEN first.number
                    WHERE table_size.name = '{table}') END
   FROM (SELECT count(*) AS number
           FROM (SELECT FROM {table} ORDER BY id LIMIT 10001) AS counted) AS first;
+
+-- name: read_frames :many
+-- Those of these ids as the messages that subscribers get, in the order of the ids: as many as it takes for a number of bytes, but
+-- one at least. One row for each id that was looked up, without a message where it is gone. OFFSET keeps a message from being made
+-- twice.
+  WITH RECURSIVE page AS (
+       SELECT 0 AS place, NULL::text AS frame, 0 AS bytes
+        UNION ALL
+       SELECT page.place + 1, shown.frame, page.bytes + COALESCE(octet_length(shown.frame), 0)
+         FROM page
+              LEFT JOIN LATERAL (
+              SELECT json_build_object('type', '{view}', '{view}', row_to_json(found))::text AS frame
+                FROM downbeat.{view} AS found
+               WHERE found.id = (%(ids)s::uuid[])[page.place + 1]
+              OFFSET 0) AS shown ON TRUE
+        WHERE page.place < cardinality(%(ids)s::uuid[])
+          AND page.bytes < %(enough_bytes)s::integer
+       )
+SELECT page.frame
+  FROM page
+ WHERE page.place > 0
+ ORDER BY page.place;
+
+-- name: list_new :many
+-- Those that were written at some spans of time by transactions that are not below the horizon, and whether they are not below
+-- the next one either: handlers/cursor.py. The table needs an index by `updated`. OFFSET keeps the planner from joining otherwise than by the index, span by span.
+SELECT written.id::text,
+       age(written.xmin) <= age(%(next_horizon)s::xid8::xid) AS may_come_again
+  FROM unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[]) AS span (begin, "end")
+       CROSS JOIN LATERAL (
+       SELECT {table}.id, {table}.xmin
+         FROM {table}
+        WHERE {table}.updated BETWEEN span.begin AND span."end"
+          AND age({table}.xmin) <= age(%(horizon)s::xid8::xid)
+       OFFSET 0) AS written;

@@ -65,40 +65,6 @@ SELECT flow_run.name,
        ) AS page
  WHERE flow_run.id = %(flow_run_id)s::uuid;
 
--- name: read_frames :many
--- Logs by id as the messages that subscribers get, in the order of the ids: as many as it takes for a number of bytes, but one
--- at least. One row for each id that was looked up, without a message where it is gone. OFFSET keeps a message from being made twice.
-  WITH RECURSIVE page AS (
-       SELECT 0 AS place, NULL::text AS frame, 0 AS bytes
-        UNION ALL
-       SELECT page.place + 1, shown.frame, page.bytes + COALESCE(octet_length(shown.frame), 0)
-         FROM page
-              LEFT JOIN LATERAL (
-              SELECT json_build_object('type', 'log', 'log', row_to_json(found))::text AS frame
-                FROM downbeat.log AS found
-               WHERE found.id = (%(ids)s::uuid[])[page.place + 1]
-              OFFSET 0) AS shown ON TRUE
-        WHERE page.place < cardinality(%(ids)s::uuid[])
-          AND page.bytes < %(enough_bytes)s::integer
-       )
-SELECT page.frame
-  FROM page
- WHERE page.place > 0
- ORDER BY page.place;
-
--- name: list_new :many
--- The logs of some spans of time by transactions that are not below the horizon, and whether they are not below the next one
--- either: handlers/cursor.py. OFFSET keeps the planner from joining otherwise than by the index, span by span.
-SELECT written.id::text,
-       age(written.xmin) <= age(%(next_horizon)s::xid8::xid) AS may_come_again
-  FROM unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[]) AS span (begin, "end")
-       CROSS JOIN LATERAL (
-       SELECT log.id, log.xmin
-         FROM log
-        WHERE log.updated BETWEEN span.begin AND span."end"
-          AND age(log.xmin) <= age(%(horizon)s::xid8::xid)
-       OFFSET 0) AS written;
-
 -- name: list_matching :many
 -- The ids of those of some logs that match, oldest first.
 SELECT log.id::text

@@ -1,6 +1,7 @@
 -- Conditions and orders of lists of logs.
 
 -- table: log
+-- view: log
 
 -- column: level        int          ge_ le_
 -- column: timestamp    timestamptz  before_ after_

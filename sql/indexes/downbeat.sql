@@ -117,7 +117,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS downbeat_log__task_run_id_timestamp
     ON log (task_run_id, timestamp) WHERE task_run_id IS NOT NULL;
 -- Lines of all runs in order; a twentieth of the time that storing lines takes.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_log__timestamp ON log (timestamp);
--- Lines that were stored since a time (logs.list_new). To those who store lines its cost is too small to measure; a B-tree
+-- Lines that were stored since a time (lists.list_new). To those who store lines its cost is too small to measure; a B-tree
 -- costs a twentieth of their time and a tenth of their WAL. What came since autovacuum looked last is read through: 0.4 s for
 -- a million lines. (It notes 256 ranges at most, which with ranges of 1 MB are some 10,000 lines a second.)
 CREATE INDEX CONCURRENTLY IF NOT EXISTS downbeat_log__updated ON log USING brin (updated) WITH (autosummarize = on);
@@ -140,7 +140,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_deployment_schedule__deployment_id ON
 -- events, event_resources
 -- Events in order, for lists and for readers that follow the table.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_events__occurred_id ON events (occurred, id);
--- Events that were stored since a time (events.list_new). All of a batch have the same one, so the index is small.
+-- Events that were stored since a time (lists.list_new). All of a batch have the same one, so the index is small.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_events__updated ON events (updated);
 -- Events of a resource in order.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_event_resources__resource_id__occurred
