@@ -61,13 +61,13 @@ def make_runs(conn: Connection, plan: Plan, deployment_ids: Iterable[Any]) -> li
 
     Needs a transaction in which these deployments are locked; all others are left out.
     """
-    locked = {str(id) for id in deployment_ids}
-    due = (item for item in plan.due if str(item[0]["deployment_id"]) in locked)
+    locked = {UUID(str(id)) for id in deployment_ids}
+    due = (item for item in plan.due if item[0]["deployment_id"] in locked)
     created = [insert(conn, batch) for batch in batches(due, BATCH_RUNS)]
     ids = [run["id"] for inserted in created for run in inserted.result()]
     for batch in batches(ids, BATCH_RUNS):
         sql.schedules.create_events.send(conn, ids=batch)
-    tell_failures(conn, [item for item in plan.failed if str(item[0]["deployment_id"]) in locked])
+    tell_failures(conn, [item for item in plan.failed if item[0]["deployment_id"] in locked])
     return ids
 
 
