@@ -8,11 +8,20 @@ of the server are to be trusted more than rates. 2 workers, 8 clients that read 
     gevent, flask-sock             88                  117                         0.43             2400        2.5 / 16
     handlers.worker, one loop      53                   60                         0.33             3900        0.5 / 16
 
+1,000 clients at once that do not go on, and 8 that live lives of flow runs beside them: p99 in ms, worst answer of health. CPU is
+that of the server for a read by id, one process, six rounds by turns on a machine at load 15, where all of it is dearer:
+
+                              CPU ms    one byte         half a body      answers unread           nobody
+    gthread and its threads    0.51     stands still     ended, TIMEOUT   stands still             44 to 150, 0.1 s
+    waitress 3.0               0.50     210, 0.7 s       218, 1.0 s       stands still
+    gevent 26.9                0.84     (not tried)
+    handlers.worker, one loop  0.51     156, 0.1 s        64, 0.4 s       82, 0.1 s; 280 MiB
+
 - gevent is lighter on a request that does nothing (0.23 ms against 0.30), but libpq does not yield to it: a query that waits
   for a lock stops its whole process. It needs the application loaded in each worker, which is the memory.
 - flask-sock holds two threads for each open socket; handlers/websockets.py drives them all in one, so that `threads` is only
   about requests. More than 16 gained nothing (8 clients or 32), fewer than 8 lost some.
-- Of the 0.30 ms that the smallest request costs, gunicorn is 0.20 and Flask 0.10. handlers/worker.py brings gunicorn's part
+- Of the 0.30 ms that the smallest request costs, gthread is 0.20 and Flask 0.10. handlers/worker.py brings gunicorn's part
   to 0.12 as long as there are threads for all clients. The C parser (gunicorn[fast]) gains 0.01, sendfile is for files only,
   and reuse_port for more processes than cores.
 - The collector's marks copied 25 MiB of shared memory under load; hence gc.freeze. glibc gives threads heaps of their own,
@@ -31,9 +40,9 @@ from psycopg import OperationalError
 import sql.database
 from handlers import log_format, loops
 from handlers.access import find_danger, find_doubts
+from handlers.connection import raise_file_limit
 from handlers.rules.block_catalog import catalog, install_block_types
 from handlers.websockets import loop
-from handlers.worker import raise_file_limit
 from schemas.addresses import bind as address
 from schemas.addresses import database_url, direct_url
 from schemas.settings import check, setting

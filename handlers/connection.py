@@ -3,12 +3,17 @@
 Nothing in here waits for a client. How long a request is follows from gunicorn's reading of its head and from nothing else.
 """
 
+import contextlib
 import io
 import re
+import resource
 import select
 import socket
+import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import orjson
@@ -195,6 +200,20 @@ class Connection:
         self.request = self.chunks = self.fault = None
         self.keep = False
 
+    def name_phase(self) -> str:
+        """Name what the connection waits for."""
+        if self.lingering:
+            return "end"
+        if self.unsent:
+            return "answer"
+        if self.request:
+            return "body"
+        return "head" if self.received or not self.answered else "idle"
+
+    def asks_for(self, path: str) -> bool:
+        """Tell whether the request that is there reads this path."""
+        return self.request is not None and self.request.path == path and self.request.method == "GET"
+
     def take_over(self) -> tuple[socket.socket, bytes]:
         """Give the socket and what has come on it to one who goes on with it; the worker forgets it."""
         given, self.socket = self.socket, None
@@ -207,6 +226,20 @@ class Connection:
             self.socket.close()
         if answer and hasattr(answer.parts, "close"):
             answer.parts.close()
+
+
+class Lane:
+    """Requests that wait for threads. Each token stands for one that was put in, though the loop may have taken it out again."""
+
+    def __init__(self):
+        self.waiting: deque[Connection] = deque()
+        self.tokens: SimpleQueue[None] = SimpleQueue()
+
+    def put(self, connection: Connection) -> None:
+        """Let a connection wait for a thread."""
+        connection.queued = time.monotonic()
+        self.waiting.append(connection)
+        self.tokens.put(None)
 
 
 def decode_chunks(received: bytearray, body: bytearray, max_bytes: int) -> Iterator[None]:
@@ -261,3 +294,19 @@ def read_chunk_size(line: bytes) -> int:
     if not CHUNK_EXT_RE.fullmatch(semicolon + extension):
         raise InvalidChunkExtension("invalid chunk extension")
     return int(digits, 16)
+
+
+def raise_file_limit():
+    """Let this process and its children have as many files open as the system allows it to have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # where unlimited is said but not meant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def keep_alive(connection: socket.socket) -> None:
+    """Have the system notice within some minutes that a client is gone without a word."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if connection.family != socket.AF_UNIX and hasattr(socket, "TCP_KEEPIDLE"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

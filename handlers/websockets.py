@@ -27,6 +27,7 @@ from wsproto.connection import Connection, ConnectionState
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Message, Ping, TextMessage
 from wsproto.utilities import ProtocolError
 
+from handlers.connection import keep_alive
 from handlers.errors import BadRequest
 from handlers.http import unavailable
 from schemas.settings import setting
@@ -408,12 +409,3 @@ def accept(purpose: Purpose) -> Response:
     keep_alive(connection)
     loop.add(Websocket(connection, purpose, authenticated=not speaks_prefect, received=received, unsent=answer))
     return TakenOver()
-
-
-def keep_alive(connection: socket.socket) -> None:
-    """Have the system notice within some minutes that a client is gone without a word."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if connection.family != socket.AF_UNIX and hasattr(socket, "TCP_KEEPIDLE"):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -24,12 +24,11 @@ from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from queue import SimpleQueue
 
 from gunicorn.http import wsgi
 from gunicorn.workers import base
 
-from handlers.connection import Answer, Connection
+from handlers.connection import Answer, Connection, Lane
 from handlers.http import MAX_BODY_BYTES
 from handlers.threads import keep_running
 from handlers.websockets import loop as websockets
@@ -51,20 +50,6 @@ STUCK_SECONDS = 300  # statements end after 60
 FLUSH_BYTES = 65536
 UNSENT_BYTES = 131072  # what the kernel keeps of an answer that a client does not take
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-
-class Lane:
-    """Requests that wait for threads. Each token stands for one that was put in, though the loop may have taken it out again."""
-
-    def __init__(self):
-        self.waiting: deque[Connection] = deque()
-        self.tokens: SimpleQueue[None] = SimpleQueue()
-
-    def put(self, connection: Connection) -> None:
-        """Let a connection wait for a thread."""
-        connection.queued = time.monotonic()
-        self.waiting.append(connection)
-        self.tokens.put(None)
 
 
 class Worker(base.Worker):
@@ -174,8 +159,6 @@ class Worker(base.Worker):
             with contextlib.suppress(Exception):
                 self.close(connection)
 
-    # Accepting
-
     def watch_listeners(self, wanted):
         """Begin or cease to accept connections."""
         if wanted != self.accepting:
@@ -213,8 +196,6 @@ class Worker(base.Worker):
             self.close(connection)
             return True
         return False
-
-    # Connections that no thread has
 
     def act(self, connection):
         """Read from a connection, or go on writing, as it waits for."""
@@ -256,7 +237,7 @@ class Worker(base.Worker):
         elif connection.interest != interest:
             self.selector.modify(connection.socket, interest, connection)
         connection.interest = interest
-        phase = name_phase(connection)
+        phase = connection.name_phase()
         if phase != connection.phase or phase in ("body", "answer"):
             connection.phase = phase
             connection.deadline = time.monotonic() + self.patience_seconds[phase]
@@ -331,14 +312,12 @@ class Worker(base.Worker):
         """Give a connection with something to do to a thread, if not too many wait for one."""
         self.let_go(connection)
         self.account(connection)
-        if is_about_health(connection):
+        if connection.asks_for(HEALTH):
             self.reserve.put(connection)
         elif connection.answer or len(self.lane.waiting) < MAX_WAITING:
             self.lane.put(connection)
         else:
             self.turn_away(connection)
-
-    # Threads
 
     def work(self, lane, stays):
         """Serve the connection of a lane that is next."""
@@ -416,27 +395,3 @@ class Worker(base.Worker):
         connection.answer = None
         if hasattr(answer.parts, "close"):
             answer.parts.close()
-
-
-def name_phase(connection):
-    """Name what a connection waits for."""
-    if connection.lingering:
-        return "end"
-    if connection.unsent:
-        return "answer"
-    if connection.request:
-        return "body"
-    return "head" if connection.received or not connection.answered else "idle"
-
-
-def is_about_health(connection):
-    """Tell whether a request asks for nothing but the process's health."""
-    request = connection.request
-    return request is not None and request.path == HEALTH and request.method == "GET"
-
-
-def raise_file_limit():
-    """Let this process and its children have as many files open as the system allows it to have."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # where unlimited is said but not meant
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -211,3 +211,40 @@ def test_a_full_queue_makes_clients_wait_instead_of_filling_memory(server, store
         sender.join()
         assert websocket.ping().wait(PATIENCE_SECONDS)
     assert count_events(stored, *events) == 90
+
+
+def test_the_first_message_is_short(server):
+    address = server.api.replace("http", "ws") + "/events/in"
+    with connect_websocket(address, subprotocols=["prefect"]) as websocket:
+        websocket.send(orjson.dumps({"type": "auth", "token": None, "more": "x" * 4096}).decode())
+        with pytest.raises(ConnectionClosed) as closed:
+            websocket.recv(PATIENCE_SECONDS)
+    assert closed.value.rcvd.code == 1008
+
+
+def test_pings_that_wait_are_answered_by_one_pong(server, stored, module_database):
+    with open_socket(server) as websocket, connect(module_database) as locking:
+        event = make_event()
+        with locking.transaction():
+            locking.execute("LOCK TABLE events IN EXCLUSIVE MODE")
+            send(websocket, event)
+            pongs = [websocket.ping(str(number)) for number in range(1000)]
+            wait_for_waiter(stored)
+            assert not pongs[0].is_set()
+        assert pongs[-1].wait(PATIENCE_SECONDS)
+        assert count_events(stored, event) == 1
+
+
+def test_what_comes_right_behind_a_handshake_is_not_lost(server):
+    host, port = server.api.removeprefix("http://").removesuffix("/api").split(":")
+    handshake = (
+        b"GET /api/events/in HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: prefect\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as raw:
+        raw.sendall(handshake + bytes([0x81, 0x80 + len(AUTH), 0, 0, 0, 0]) + AUTH.encode())  # masked by zeros
+        received = b""
+        while b"auth_success" not in received:
+            part = raw.recv(1000)
+            assert part, received
+            received += part
