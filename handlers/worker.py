@@ -101,9 +101,9 @@ class Worker(base.Worker):
         self.watch_listeners(False)
         self.on_stop()
         now = time.monotonic()
-        self.patience_seconds["idle"] = PATIENCE_SECONDS["end"]
+        self.patience_seconds["idle"] = self.patience_seconds["head"] = PATIENCE_SECONDS["end"]
         for connection in self.held:
-            if connection.phase == "idle":  # the last answer said keep-alive: a request may be on its way
+            if connection.phase in ("idle", "head"):  # the last answer said keep-alive: a request may be on its way
                 connection.deadline = now + PATIENCE_SECONDS["end"]
         deadline = now + self.graceful_seconds
         while self.count and time.monotonic() < deadline:

@@ -234,3 +234,12 @@ def test_the_limit_of_open_files_is_raised_to_what_is_allowed(server):
 def test_clients_that_do_not_go_on_are_hung_up_on(forgotten, kind):
     status = {"silent": b"", "handshake": b"HTTP/1.1 101 "}.get(kind, b"HTTP/1.1 408 ")
     assert read_all(forgotten[kind]).startswith(status)
+
+
+def test_clients_that_do_not_go_on_do_not_hold_up_a_stop(module_database):
+    with (
+        downbeat_server.running(module_database, workers=1, DOWNBEAT_STOP_SECONDS=str(int(PATIENCE_SECONDS))) as server,
+        clients(server, b"GET", 100),
+    ):
+        server.process.terminate()
+        assert server.process.wait(PATIENCE_SECONDS / 2) == 0
