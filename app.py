@@ -19,10 +19,11 @@ from flask import Flask
 
 import sql.database
 import sql.migrate
-from handlers import BLUEPRINTS, log_format, loops, openapi
-from handlers.access import register_checks
+from handlers import BLUEPRINTS, loops, openapi
 from handlers.domain import prefect_files
-from handlers.http import IdConverter, TextConverter, register_errors, repeat_undone
+from handlers.http import log_format
+from handlers.http.access import register_checks
+from handlers.http.messages import IdConverter, TextConverter, register_errors, repeat_undone
 from handlers.web_ui import register_web_ui
 from schemas.addresses import api_path, database_url, direct_url
 from schemas.settings import check, setting

@@ -6,7 +6,7 @@ of the server are to be trusted more than rates. 2 workers, 8 clients that read 
                               MiB at rest   with 200 websockets, after load   CPU ms a request   requests/s   p50 / p99 ms
     gthread, flask-sock            53                  114                         0.45             3300        0.7 / 20
     gevent, flask-sock             88                  117                         0.43             2400        2.5 / 16
-    handlers.worker, one loop      53                   60                         0.33             3900        0.5 / 16
+    our worker, one loop           53                   60                         0.33             3900        0.5 / 16
 
 1,000 clients at once that do not go on, and 8 that live lives of flow runs beside them: p99 in ms, worst answer of health. CPU is
 that of the server for a read by id, one process, six rounds by turns on a machine at load 15, where all of it is dearer:
@@ -15,13 +15,13 @@ that of the server for a read by id, one process, six rounds by turns on a machi
     gthread and its threads    0.51     stands still     ended, TIMEOUT   stands still             44 to 150, 0.1 s
     waitress 3.0               0.50     210, 0.7 s       218, 1.0 s       stands still
     gevent 26.9                0.84     (not tried)
-    handlers.worker, one loop  0.51     156, 0.1 s        64, 0.4 s       82, 0.1 s; 280 MiB
+    our worker, one loop       0.51     156, 0.1 s        64, 0.4 s       82, 0.1 s; 280 MiB
 
 - gevent is lighter on a request that does nothing (0.23 ms against 0.30), but libpq does not yield to it: a query that waits
   for a lock stops its whole process. It needs the application loaded in each worker, which is the memory.
-- flask-sock holds two threads for each open socket; handlers/websockets.py drives them all in one, so that `threads` is only
-  about requests. More than 16 gained nothing (8 clients or 32), fewer than 8 lost some.
-- Of the 0.30 ms that the smallest request costs, gthread is 0.20 and Flask 0.10. handlers/worker.py brings gunicorn's part
+- flask-sock holds two threads for each open socket; ours drives them all in one, so that `threads` is only about requests.
+  More than 16 gained nothing (8 clients or 32), fewer than 8 lost some.
+- Of the 0.30 ms that the smallest request costs, gthread is 0.20 and Flask 0.10. Our worker brings gunicorn's part
   to 0.12 as long as there are threads for all clients. The C parser (gunicorn[fast]) gains 0.01, sendfile is for files only,
   and reuse_port for more processes than cores.
 - The collector's marks copied 25 MiB of shared memory under load; hence gc.freeze. glibc gives threads heaps of their own,
@@ -38,11 +38,12 @@ import threading
 from psycopg import OperationalError
 
 import sql.database
-from handlers import log_format, loops
-from handlers.access import find_danger, find_doubts
-from handlers.connection import raise_file_limit
-from handlers.rules.block_catalog import catalog, install_block_types
-from handlers.websockets import loop
+from handlers import loops
+from handlers.domain.block_catalog import catalog, install_block_types
+from handlers.http import log_format
+from handlers.http.access import find_danger, find_doubts
+from handlers.http.connections import raise_file_limit
+from handlers.http.websockets import loop
 from schemas.addresses import bind as address
 from schemas.addresses import database_url, direct_url
 from schemas.settings import check, setting
@@ -55,7 +56,7 @@ check()
 sql.database.prepares_statements = setting("database.prepare")
 bind = address()
 workers = setting("web.concurrency") or os.cpu_count() or 1
-worker_class = "handlers.worker.Worker"
+worker_class = "handlers.http.gunicorn_worker.Worker"
 threads = setting("downbeat.threads")
 preload_app = True
 keepalive = 75

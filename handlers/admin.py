@@ -4,7 +4,7 @@ from flask import Blueprint, Response
 
 import sql
 from handlers.errors import NotFound
-from handlers.http import answer, body, no_content
+from handlers.http.messages import answer, body, no_content
 from schemas.admin import StorageUpdate
 from schemas.settings import shown
 from sql.database import connection, transaction

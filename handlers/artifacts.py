@@ -5,10 +5,10 @@ from typing import Any
 from flask import Blueprint, Response
 
 import sql
-from handlers import pages
+from handlers.domain.artifacts import record_event
 from handlers.errors import NotFound
-from handlers.http import answer, body, document, no_content
-from handlers.rules.artifacts import record_event
+from handlers.http import lists
+from handlers.http.messages import answer, body, document, no_content
 from schemas.artifacts import (
     ArtifactCollectionCriteria,
     ArtifactCollectionsFilter,
@@ -61,28 +61,28 @@ def read_latest_artifact(key: str) -> Response:
 @body(ArtifactsFilter)
 def filter_artifacts(**arguments: Any) -> Response:
     """List the artifacts that match."""
-    return document(pages.read_list("artifacts", **arguments))
+    return document(lists.read_list("artifacts", **arguments))
 
 
 @blueprint.post("/latest/filter")
 @body(ArtifactCollectionsFilter)
 def filter_latest_artifacts(**arguments: Any) -> Response:
     """List the newest versions that match."""
-    return document(pages.read_list("artifact_collections", **arguments))
+    return document(lists.read_list("artifact_collections", **arguments))
 
 
 @blueprint.post("/count")
 @body(ArtifactCriteria)
 def count_artifacts(**criteria: dict) -> Response:
     """Count the artifacts that match."""
-    return answer(pages.count("artifacts", **criteria))
+    return answer(lists.count("artifacts", **criteria))
 
 
 @blueprint.post("/latest/count")
 @body(ArtifactCollectionCriteria)
 def count_latest_artifacts(**criteria: dict) -> Response:
     """Count the newest versions that match."""
-    return answer(pages.count("artifact_collections", **criteria))
+    return answer(lists.count("artifact_collections", **criteria))
 
 
 @blueprint.patch("/<id:id>")

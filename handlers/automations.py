@@ -3,7 +3,7 @@
 from flask import Blueprint, Response
 
 import sql
-from handlers.http import document
+from handlers.http.messages import document
 from sql.database import connection
 
 blueprint = Blueprint("automations", __name__, url_prefix="/api/automations")

@@ -6,13 +6,13 @@ from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
-from handlers import pages
 from handlers.block_schemas import read_schemas
+from handlers.domain.block_documents import assemble, restore, secret_paths, separate
+from handlers.domain.block_trees import TOO_MUCH, bounded, holds_too_much
+from handlers.domain.encryption import cipher, decrypt, encrypt
 from handlers.errors import BadRequest, Conflict, NotFound
-from handlers.http import answer, body, no_content, query
-from handlers.rules.block_documents import assemble, restore, secret_paths, separate
-from handlers.rules.block_trees import TOO_MUCH, bounded, holds_too_much
-from handlers.rules.encryption import cipher, decrypt, encrypt
+from handlers.http import lists
+from handlers.http.messages import answer, body, no_content, query
 from schemas.block_documents import BlockDocumentCreate, BlockDocumentCriteria, BlockDocumentsFilter, BlockDocumentUpdate
 from schemas.block_types import Secrets
 from sql.database import connection, transaction
@@ -54,7 +54,7 @@ def filter_block_documents(sort: str, limit: int, offset: int, include_secrets: 
 @body(BlockDocumentCriteria)
 def count_block_documents(**criteria: dict) -> Response:
     """Count the block documents that match."""
-    return answer(pages.count("block_documents", **criteria))
+    return answer(lists.count("block_documents", **criteria))
 
 
 @blueprint.get("/<id:id>")

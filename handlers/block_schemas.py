@@ -6,10 +6,10 @@ from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
+from handlers.domain.block_schemas import assemble, register
+from handlers.domain.block_trees import bounded
 from handlers.errors import NotFound
-from handlers.http import answer, body, document, no_content, query
-from handlers.rules.block_schemas import assemble, register
-from handlers.rules.block_trees import bounded
+from handlers.http.messages import answer, body, document, no_content, query
 from schemas.block_schemas import BlockSchemaCreate, BlockSchemasFilter, BlockSchemaVersion
 from sql.database import connection, transaction
 from sql.filters import compose, sort_by

@@ -7,11 +7,11 @@ from flask import Blueprint, Response
 from psycopg import Connection, errors
 
 import sql
-from handlers import pages
 from handlers.block_documents import read_documents
+from handlers.domain.block_catalog import OWN, install_block_types
 from handlers.errors import Conflict, NotFound
-from handlers.http import answer, body, document, no_content, query
-from handlers.rules.block_catalog import OWN, install_block_types
+from handlers.http import lists
+from handlers.http.messages import answer, body, document, no_content, query
 from schemas.block_documents import BlockDocumentFilter
 from schemas.block_types import BlockTypeCreate, BlockTypesFilter, BlockTypeUpdate, Secrets
 from sql.database import connection, transaction
@@ -61,7 +61,7 @@ def read_block_type_by_slug(slug: str) -> Response:
 @body(BlockTypesFilter)
 def filter_block_types(**arguments: Any) -> Response:
     """List the block types that match, by name."""
-    return document(pages.read_list("block_types", sort="NAME_ASC", **arguments))
+    return document(lists.read_list("block_types", sort="NAME_ASC", **arguments))
 
 
 @blueprint.patch("/<id:id>")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from flask import Blueprint, Response
 
 from handlers.domain.prefect_files import BLOCKS, VIEWS, read_json
-from handlers.http import answer
+from handlers.http.messages import answer
 
 KINDS = (
     # package, type, name, where its flow runs go

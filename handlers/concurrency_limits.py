@@ -7,9 +7,9 @@ from psycopg import Connection
 
 import sql
 from handlers.concurrency_limits_v2 import record_event
+from handlers.domain.slots import send_give_back
 from handlers.errors import NotFound
-from handlers.http import answer, body, document
-from handlers.rules.slots import send_give_back
+from handlers.http.messages import answer, body, document
 from schemas.concurrency_limits import LimitsFilter, Slots, SlotsReset, TagLimitCreate
 from schemas.settings import setting
 from sql.database import connection, transaction

@@ -7,9 +7,9 @@ from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
+from handlers.domain.slots import scatter
 from handlers.errors import NotFound
-from handlers.http import answer, body, document, load, no_content
-from handlers.rules.slots import scatter
+from handlers.http.messages import answer, body, document, load, no_content
 from schemas.concurrency_limits_v2 import (
     LeaseRelease,
     LeaseRenew,

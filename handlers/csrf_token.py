@@ -1,11 +1,11 @@
-"""The operation /csrf-token; handlers/access.py asks for the tokens."""
+"""The operation /csrf-token; handlers/http/access.py asks for the tokens."""
 
 import secrets
 
 from flask import Blueprint, Response
 
 import sql
-from handlers.http import answer, document, query
+from handlers.http.messages import answer, document, query
 from schemas.csrf_token import CsrfTokenCreate
 from schemas.settings import setting
 from sql.database import connection

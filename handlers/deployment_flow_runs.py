@@ -8,13 +8,13 @@ from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
+from handlers.domain.deployments import find_queue
+from handlers.domain.inputs import hydrate, validate
+from handlers.domain.job_variables import check_run
 from handlers.errors import BadRequest, Conflict, Invalid, NotFound, Unprocessable
-from handlers.http import answer, body, document
-from handlers.orchestration import created_by
+from handlers.http.access import created_by
+from handlers.http.messages import answer, body, document
 from handlers.rules.creation import create_flow_run
-from handlers.rules.deployments import find_queue
-from handlers.rules.inputs import hydrate, validate
-from handlers.rules.job_variables import check_run
 from schemas.deployments import DeploymentFlowRunCreate
 from schemas.states import NO_DETAILS
 from sql.database import connection, transaction

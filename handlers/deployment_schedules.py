@@ -8,7 +8,7 @@ from psycopg import Connection, errors
 
 import sql
 from handlers.errors import Conflict, NotFound, Unprocessable
-from handlers.http import body, document, no_content
+from handlers.http.messages import body, document, no_content
 from schemas.deployments import ScheduleCreate, ScheduleUpdate
 from sql.database import connection, transaction
 from sql.ids import uuid7

@@ -7,15 +7,15 @@ from flask import Blueprint, Response
 from psycopg import Connection, errors
 
 import sql
-from handlers import pages
 from handlers.deployment_schedules import create, replace_schedules, update_schedules
+from handlers.domain.deployments import find_queue
+from handlers.domain.inputs import hydrate, validate
+from handlers.domain.job_variables import check_changed, check_job_variables
+from handlers.domain.schedules import make_runs, plan_runs, schedule_deployment
+from handlers.domain.work_pools import AGENT_POOL
 from handlers.errors import BadRequest, Conflict, NotFound, Unavailable, Unprocessable, invalid
-from handlers.http import answer, body, document, no_content
-from handlers.rules.deployments import find_queue
-from handlers.rules.inputs import hydrate, validate
-from handlers.rules.job_variables import check_changed, check_job_variables
-from handlers.rules.schedules import make_runs, plan_runs, schedule_deployment
-from handlers.rules.work_pools import AGENT_POOL
+from handlers.http import lists
+from handlers.http.messages import answer, body, document, no_content
 from schemas.deployments import (
     DeploymentCreate,
     DeploymentCriteria,
@@ -127,14 +127,14 @@ def read_deployment(id: str) -> Response:
 @body(DeploymentsFilter)
 def filter_deployments(**arguments: Any) -> Response:
     """List the deployments that match."""
-    return document(pages.read_list("deployments", **arguments))
+    return document(lists.read_list("deployments", **arguments))
 
 
 @blueprint.post("/paginate")
 @body(DeploymentsPaginate)
 def paginate_deployments(**arguments: Any) -> Response:
     """Give one page of the deployments that match, and their number."""
-    return document(pages.read_page("deployments", **arguments))
+    return document(lists.read_page("deployments", **arguments))
 
 
 @blueprint.post("/get_scheduled_flow_runs")
@@ -151,7 +151,7 @@ def read_scheduled_flow_runs(deployment_ids: list[str], **arguments: Any) -> Res
 @body(DeploymentCriteria)
 def count_deployments(**criteria: dict) -> Response:
     """Count the deployments that match."""
-    return answer(pages.count("deployments", **criteria))
+    return answer(lists.count("deployments", **criteria))
 
 
 @blueprint.delete("/<id:id>")

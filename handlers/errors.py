@@ -1,4 +1,4 @@
-"""What can go wrong in the domain; handlers/http.py makes each of them an HTTP answer."""
+"""What can go wrong in the domain; handlers/http/messages.py makes each of them an HTTP answer."""
 
 from collections.abc import Iterable
 from itertools import islice

@@ -13,7 +13,7 @@ from marshmallow import ValidationError
 
 import sql
 from handlers.errors import Invalid, invalid
-from handlers.http import answer, body, document, query
+from handlers.http.messages import answer, body, document, query
 from schemas.addresses import api_path
 from schemas.event_history import COUNTABLES, UNIT_SECONDS, EventsCount, EventsFilter, EventsFurther, EventsPage
 from sql.database import connection

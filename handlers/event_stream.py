@@ -7,8 +7,8 @@ from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
-from handlers.follower import Follower
-from handlers.websockets import accept
+from handlers.http.websockets import accept
+from handlers.streams.follower import Follower
 from schemas.event_history import EventFilter
 from schemas.settings import setting
 from sql.filters import sort_by

@@ -23,11 +23,11 @@ from marshmallow import ValidationError
 from psycopg import errors
 
 import sql
+from handlers.domain.task_run_events import read_task_run, record_task_runs
 from handlers.errors import Invalid, invalid
-from handlers.http import find_problems, no_content, read_body, takes
-from handlers.task_run_events import read_task_run, record_task_runs
-from handlers.threads import keep_running
-from handlers.websockets import Purpose, Websocket, accept, loop
+from handlers.http.messages import find_problems, no_content, read_body, takes
+from handlers.http.threads import keep_running
+from handlers.http.websockets import Purpose, Websocket, accept, loop
 from schemas.documents import read_document
 from schemas.events import EVENT, read_fields
 from schemas.settings import setting

@@ -6,10 +6,10 @@ from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
-from handlers import pages
+from handlers.domain.deletion import delete_flows
 from handlers.errors import NotFound
-from handlers.http import answer, body, document, no_content
-from handlers.rules.deletion import delete_flows
+from handlers.http import lists
+from handlers.http.messages import answer, body, document, no_content
 from schemas.flows import FlowCreate, FlowCriteria, FlowsDelete, FlowsFilter, FlowsPaginate, FlowUpdate
 from sql.database import connection, transaction
 from sql.filters import compose, sort_by
@@ -49,7 +49,7 @@ def update_flow(id: str, tags: list[str] | None = None) -> Response:
 @body(FlowCriteria)
 def count_flows(**criteria: dict) -> Response:
     """Count the flows that match."""
-    return answer(pages.count("flows", **criteria))
+    return answer(lists.count("flows", **criteria))
 
 
 @blueprint.get("/name/<name>")
@@ -77,7 +77,7 @@ def read_flow(id: str) -> Response:
 @body(FlowsFilter)
 def filter_flows(**arguments: Any) -> Response:
     """List the flows that match."""
-    return document(pages.read_list("flows", **arguments))
+    return document(lists.read_list("flows", **arguments))
 
 
 @blueprint.delete("/<id:id>")
@@ -108,7 +108,7 @@ def bulk_delete_flows(limit: int, flows: dict | None = None) -> Response:
 @body(FlowsPaginate)
 def paginate_flows(**arguments: Any) -> Response:
     """Give one page of the flows that match, and their number."""
-    return document(pages.read_page("flows", **arguments))
+    return document(lists.read_page("flows", **arguments))
 
 
 def record_events(conn: Connection, action: str, flows: list[dict[str, Any]]) -> None:

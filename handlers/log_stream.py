@@ -6,8 +6,8 @@ from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
-from handlers.follower import Follower
-from handlers.websockets import accept
+from handlers.http.websockets import accept
+from handlers.streams.follower import Follower
 from schemas.logs import LogFilter
 from sql.filters import compose
 

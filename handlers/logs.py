@@ -9,7 +9,7 @@ from psycopg import errors
 
 import sql
 from handlers.errors import invalid
-from handlers.http import body, document, load, read_body, takes
+from handlers.http.messages import body, document, load, read_body, takes
 from schemas.documents import is_nested_too_deeply
 from schemas.fields import parse_time
 from schemas.logs import LogCreate, LogsFilter, is_plain

@@ -22,7 +22,7 @@ from werkzeug.routing import Rule
 
 from handlers.admin import PREFECT_VERSION
 from handlers.errors import NotFound
-from handlers.http import kept
+from handlers.http.messages import kept
 from schemas.addresses import api_path
 from schemas.events import REQUIRED
 from schemas.fields import Arguments, Document, Id, Time

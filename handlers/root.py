@@ -4,7 +4,7 @@ import psycopg
 from flask import Blueprint, Response
 
 import sql
-from handlers.http import answer
+from handlers.http.messages import answer
 from sql.database import connection
 
 API_VERSION = "0.8.4"

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 
 import sql
 from handlers.errors import Unprocessable
-from handlers.http import answer, body, document
+from handlers.http.messages import answer, body, document
 from schemas.flow_runs import FlowRunCriteria
 from schemas.run_history import MIN_INTERVAL, FlowRunHistory, TaskRunHistory
 from sql.database import connection

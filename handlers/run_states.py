@@ -4,7 +4,7 @@ from flask import Blueprint, Response
 
 import sql
 from handlers.errors import NotFound
-from handlers.http import document, query
+from handlers.http.messages import document, query
 from schemas.run_states import FlowRunStatesFilter, TaskRunStatesFilter
 from sql.database import connection
 

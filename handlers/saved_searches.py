@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 import sql
 from handlers.errors import NotFound
-from handlers.http import body, document, no_content
+from handlers.http.messages import body, document, no_content
 from schemas.saved_searches import SavedSearchCreate, SavedSearchesFilter
 from sql.database import connection, transaction
 from sql.ids import uuid7

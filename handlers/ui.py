@@ -5,10 +5,10 @@ from typing import Any
 from flask import Blueprint, Response
 
 import sql
+from handlers.domain.inputs import find_form_errors
 from handlers.errors import NotFound, Unprocessable
-from handlers.http import answer, body, document
-from handlers.rules.inputs import find_form_errors
-from handlers.rules.transition import TERMINAL
+from handlers.http.messages import answer, body, document
+from schemas.state_types import TERMINAL
 from schemas.task_runs import TaskRunCriteria
 from schemas.ui import FlowIds, FlowRunIds, FlowRunPoints, Form, TaskRunOutcomes
 from sql.database import connection

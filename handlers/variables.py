@@ -6,9 +6,9 @@ from flask import Blueprint, Response
 from psycopg import Connection, errors
 
 import sql
-from handlers import pages
 from handlers.errors import Conflict, NotFound
-from handlers.http import answer, body, document, no_content
+from handlers.http import lists
+from handlers.http.messages import answer, body, document, no_content
 from schemas.variables import VariableCreate, VariableCriteria, VariablesFilter, VariableUpdate
 from sql.database import connection, transaction
 from sql.ids import uuid7
@@ -48,14 +48,14 @@ def read_variable_by_name(name: str) -> Response:
 @body(VariablesFilter)
 def filter_variables(**arguments: Any) -> Response:
     """List the variables that match."""
-    return document(pages.read_list("variables", **arguments))
+    return document(lists.read_list("variables", **arguments))
 
 
 @blueprint.post("/count")
 @body(VariableCriteria)
 def count_variables(**criteria: dict) -> Response:
     """Count the variables that match."""
-    return answer(pages.count("variables", **criteria))
+    return answer(lists.count("variables", **criteria))
 
 
 @blueprint.patch("/<id:id>")

@@ -15,7 +15,7 @@ from werkzeug.routing import PathConverter
 
 from handlers.domain.prefect_files import V1, V2, archive_path, open_archive, read_gzipped, read_plain
 from handlers.errors import NotFound
-from handlers.http import answer, kept
+from handlers.http.messages import answer, kept
 from schemas.addresses import api_path, ui_path
 from schemas.settings import setting
 

@@ -7,12 +7,8 @@ from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
-from handlers import pages
-from handlers.access import client_version
-from handlers.errors import NotFound, Unprocessable
-from handlers.http import answer, body, document, no_content
-from handlers.rules.job_variables import check_defaults
-from handlers.rules.work_pools import (
+from handlers.domain.job_variables import check_defaults
+from handlers.domain.work_pools import (
     create_pool,
     create_queue,
     delete_pool,
@@ -24,6 +20,10 @@ from handlers.rules.work_pools import (
     update_pool,
     update_queue,
 )
+from handlers.errors import NotFound, Unprocessable
+from handlers.http import lists
+from handlers.http.access import client_version
+from handlers.http.messages import answer, body, document, no_content
 from handlers.work_queues import note_poll
 from schemas.work_pools import (
     WorkerHeartbeat,
@@ -76,14 +76,14 @@ def read_work_pool(name: str) -> Response:
 @body(WorkPoolsFilter)
 def filter_work_pools(**arguments: Any) -> Response:
     """List the pools that match, by name."""
-    return document(for_client(pages.read_list("work_pools", sort="NAME_ASC", **arguments)))
+    return document(for_client(lists.read_list("work_pools", sort="NAME_ASC", **arguments)))
 
 
 @blueprint.post("/count")
 @body(WorkPoolCriteria)
 def count_work_pools(**criteria: dict) -> Response:
     """Count the pools that match."""
-    return answer(pages.count("work_pools", **criteria))
+    return answer(lists.count("work_pools", **criteria))
 
 
 @blueprint.patch("/<name>")
@@ -205,7 +205,7 @@ def filter_workers(work_pool_name: str, limit: int, offset: int, workers: dict |
     with connection() as conn:
         pool = {"id": {"any_": [read_pool_id(conn, work_pool_name)]}}
     arguments = {"limit": limit, "offset": offset, "workers": workers, "work_pools": pool}
-    return document(pages.read_list("workers", sort="LAST_HEARTBEAT_TIME_DESC", **arguments))
+    return document(lists.read_list("workers", sort="LAST_HEARTBEAT_TIME_DESC", **arguments))
 
 
 @blueprint.delete("/<work_pool_name>/workers/<name>")

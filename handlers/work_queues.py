@@ -6,10 +6,7 @@ from flask import Blueprint, Response, request
 from psycopg import Connection
 
 import sql
-from handlers import pages
-from handlers.errors import NotFound
-from handlers.http import body, document, no_content
-from handlers.rules.work_pools import (
+from handlers.domain.work_pools import (
     AGENT_POOL,
     create_queue,
     delete_queue,
@@ -19,6 +16,9 @@ from handlers.rules.work_pools import (
     mark_ready,
     update_queue,
 )
+from handlers.errors import NotFound
+from handlers.http import lists
+from handlers.http.messages import body, document, no_content
 from schemas.work_queues import WorkQueueConcurrency, WorkQueueCreate, WorkQueuePoll, WorkQueuesFilter, WorkQueueUpdate
 from sql.database import connection, transaction, within
 
@@ -85,7 +85,7 @@ def poll_work_queue(id: str, **arguments: Any) -> Response:
 @body(WorkQueuesFilter)
 def filter_work_queues(**arguments: Any) -> Response:
     """List the queues of all pools that match, by name."""
-    return document(pages.read_list("work_queues", sort="NAME_ASC", **arguments))
+    return document(lists.read_list("work_queues", sort="NAME_ASC", **arguments))
 
 
 @blueprint.delete("/<id:id>")

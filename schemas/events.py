@@ -9,8 +9,9 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from schemas.fields import STATE_TYPES, check_key, parse_time
+from schemas.fields import check_key, parse_time
 from schemas.settings import setting
+from schemas.state_types import STATE_TYPES
 from schemas.states import NO_DETAILS, StateDetails, read_id, read_text
 
 MAX_NAME_LENGTH = setting("server.events.maximum_event_name_length")

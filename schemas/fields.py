@@ -15,17 +15,6 @@ from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, pre_loa
 
 from schemas.settings import setting
 
-STATE_TYPES = (
-    "SCHEDULED",
-    "PENDING",
-    "RUNNING",
-    "COMPLETED",
-    "FAILED",
-    "CANCELLED",
-    "CRASHED",
-    "PAUSED",
-    "CANCELLING",
-)
 # A row of a B-tree has at most 2,704 bytes, compressed, and no index has more than two texts of clients. Characters may take
 # four bytes each, and what is random cannot be compressed.
 MAX_KEY_BYTES = 1200
@@ -206,7 +195,6 @@ def page() -> Integer:
 
 
 __all__ = [
-    "STATE_TYPES",
     "Arguments",
     "Document",
     "Id",

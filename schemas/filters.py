@@ -7,7 +7,8 @@ from typing import Any
 
 from marshmallow import fields, post_load
 
-from schemas.fields import STATE_TYPES, Ids, Integer, Model, Strings, Time, one_of
+from schemas.fields import Ids, Integer, Model, Strings, Time, one_of
+from schemas.state_types import STATE_TYPES
 
 
 def joining() -> fields.String:

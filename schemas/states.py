@@ -10,8 +10,9 @@ from uuid import UUID
 
 from marshmallow import ValidationError, fields
 
-from schemas.fields import STATE_TYPES, Arguments, Document, Key, Model, check_key, limit, one_of, parse_time
+from schemas.fields import Arguments, Document, Key, Model, check_key, limit, one_of, parse_time
 from schemas.filters import FlowRunFilter
+from schemas.state_types import STATE_TYPES
 
 
 def read_id(value: Any) -> str:

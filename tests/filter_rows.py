@@ -12,7 +12,7 @@ from uuid import UUID
 from psycopg import Connection, sql
 from psycopg.types.json import Jsonb
 
-from schemas.fields import STATE_TYPES
+from schemas.state_types import STATE_TYPES
 
 Rows = dict[str, list[dict[str, Any]]]
 

@@ -12,7 +12,7 @@ from flask import request
 from psycopg.conninfo import make_conninfo
 
 from app import create_app
-from handlers.access import TAKE_TEXT, find_danger
+from handlers.http.access import TAKE_TEXT, find_danger
 from sql import database as db
 from tests import downbeat_server
 from tests.prefect_server import free_port

@@ -2,8 +2,8 @@
 
 import pytest
 
-from handlers.rules.block_catalog import OWN, catalog, install_block_types
-from handlers.rules.block_schemas import checksum
+from handlers.domain.block_catalog import OWN, catalog, install_block_types
+from handlers.domain.block_schemas import checksum
 from sql.database import connect
 from sql.statement import flush
 from tests.downbeat_server import running

@@ -117,7 +117,7 @@ def test_the_same_fields_in_the_same_version_are_the_same_schema(client):
 
 def test_the_checksum_is_that_of_the_client():
     prefect = pytest.importorskip("prefect.blocks.core")
-    from handlers.rules.block_schemas import checksum
+    from handlers.domain.block_schemas import checksum
 
     definitions = {
         "Plain": {"type": "object", "properties": {"x": {"$ref": "#/definitions/Deep"}}, "secret_fields": ["x"]},

@@ -8,7 +8,8 @@ import pytest
 from psycopg import Connection
 
 import sql
-from handlers.rules.slots import LONGEST_WAIT, SHORTEST_WAIT, scatter
+from handlers.domain.slots import scatter
+from handlers.rules.slots import LONGEST_WAIT, SHORTEST_WAIT
 from sql.database import connection
 from tests.resources import NOBODY, make_flow_run, problems, unique
 from tests.slots import count_active, expire, give_back, insert_limit, take

@@ -15,12 +15,12 @@ from psycopg import Connection
 
 import sql
 from app import create_app
+from handlers.domain.deletion import delete_flow_runs
+from handlers.domain.task_run_events import read_task_run as read_task_run_event
+from handlers.domain.task_run_events import record_task_runs
 from handlers.errors import NotFound
 from handlers.rules.creation import create_flow_run, create_task_run
-from handlers.rules.deletion import delete_flow_runs
 from handlers.rules.resume import resume_flow_run
-from handlers.task_run_events import read_task_run as read_task_run_event
-from handlers.task_run_events import record_task_runs
 from schemas.events import EVENT, read_fields
 from schemas.runs import FlowRunCreate, TaskRunCreate
 from sql import database as db

@@ -9,8 +9,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 import sql
-from handlers import cursor as cursors
-from handlers.cursor import look
+from handlers.streams import cursor as cursors
+from handlers.streams.cursor import look
 from sql.database import connect
 from tests.events import make_event
 

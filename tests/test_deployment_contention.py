@@ -12,8 +12,8 @@ import pytest
 
 import sql
 from app import create_app
-from handlers.rules.schedules import make_runs as make_planned
-from handlers.rules.schedules import plan_runs
+from handlers.domain.schedules import make_runs as make_planned
+from handlers.domain.schedules import plan_runs
 from sql import database as db
 from sql.database import connect, within
 from sql.statement import flush

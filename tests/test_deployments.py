@@ -8,7 +8,7 @@ import pytest
 import sql
 from handlers.deployment_schedules import create
 from handlers.deployments import DEFAULTS, delete_deployments, what_to_schedule
-from handlers.rules.schedules import schedule_deployment
+from handlers.domain.schedules import schedule_deployment
 from sql import database as db
 from sql.database import connect, within
 from sql.ids import uuid7

@@ -10,7 +10,7 @@ from dateutil.rrule import rrulestr
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from handlers.rules.due_times import choose, due_times
+from handlers.domain.due_times import choose, due_times
 from schemas.schedules import Schedule
 
 UTC = timezone.utc

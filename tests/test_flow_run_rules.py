@@ -7,11 +7,12 @@ import pytest
 
 import sql
 from handlers.errors import NotFound
-from handlers.rules.common import wait_for_scheduled_time
 from handlers.rules.effects import FLOW_RUN_EFFECTS
 from handlers.rules.flow_runs import FLOW_RUN, LATE_FLOW_RUN
 from handlers.rules.orchestration import set_flow_run_state
-from handlers.rules.transition import TERMINAL, TYPES, State, Transition
+from handlers.rules.shared import wait_for_scheduled_time
+from handlers.rules.transition import State, Transition
+from schemas.state_types import TERMINAL, TYPES
 from schemas.states import NO_DETAILS
 from sql.ids import uuid7
 from tests.runs import make_flow, make_flow_run, make_task_run, propose_flow_run, read_flow_run, read_task_run

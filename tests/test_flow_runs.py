@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 import sql
-from handlers.rules.deletion import delete_flow_runs
+from handlers.domain.deletion import delete_flow_runs
 from sql.database import connect, within
 from sql.ids import uuid7
 from tests.resources import NOBODY, make_flow, make_flow_run, make_task_run, problems, unique

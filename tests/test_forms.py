@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from handlers.rules.inputs import find_form_errors, hydrate, validate
+from handlers.domain.inputs import find_form_errors, hydrate, validate
 from tests.resources import created
 
 INTEGER = {"type": "integer", "default": 0}

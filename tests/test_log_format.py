@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from handlers.log_format import LineFormatter, configure, reform
+from handlers.http.log_format import LineFormatter, configure, reform
 
 FOREIGN = "a\n2026-11-21 CRITICAL forged\r\x1b[2J\x00\x7f\x9b1A\u2028\u202e\ud800"
 

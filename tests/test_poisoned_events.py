@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from handlers import events as handler
-from handlers import threads
 from handlers.events import OVERHEAD, QUEUE_LENGTH, Recorder, read_event, store
+from handlers.http import threads
 from schemas.documents import MAX_NESTING, find_nul
 from schemas.events import MAX_RESOURCE_ID_BYTES
 from sql.database import connect

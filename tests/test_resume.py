@@ -4,9 +4,9 @@ import orjson
 import pytest
 
 import sql
+from handlers.domain.inputs import hydrate, validate
 from handlers.errors import NotFound
 from handlers.rules import resume
-from handlers.rules.inputs import hydrate, validate
 from sql.ids import uuid7
 from tests.resources import created
 from tests.runs import make_flow_run, propose_flow_run, read_flow_run

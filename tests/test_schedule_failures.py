@@ -7,9 +7,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from handlers.domain.due_times import due_times
+from handlers.domain.schedules import FAILURE, make_runs, plan_runs
 from handlers.loops.scheduler import find_lacking
-from handlers.rules.due_times import due_times
-from handlers.rules.schedules import FAILURE, make_runs, plan_runs
 from schemas.recurrences import MAX_LENGTH
 from schemas.schedules import Schedule
 from sql.database import connect, within

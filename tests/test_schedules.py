@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from marshmallow import ValidationError
 
-from handlers.rules.schedules import schedule_deployment
+from handlers.domain.schedules import schedule_deployment
 from schemas.schedules import MAX_LENGTH, Schedule, begin_rrule
 from sql.database import connect, within
 from sql.statement import flush

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from app import create_app
+from handlers.domain.due_times import choose, due_times
 from handlers.loops.driver import Loop
 from handlers.loops.scheduler import MAX_RUNS, MAX_TIME, MIN_RUNS, MIN_TIME, find, schedule
-from handlers.rules.due_times import choose, due_times
 from sql import database as db
 from sql.database import connect
 from tests.consistency import find_half_written

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 import sql
-from handlers.rules.deletion import delete_flow_runs, delete_flows
+from handlers.domain.deletion import delete_flow_runs, delete_flows
 from handlers.rules.flow_runs import FLOW_RUN
 from handlers.rules.orchestration import make_state, set_flow_run_state
-from handlers.rules.transition import CANCELLED, TERMINAL
+from schemas.state_types import CANCELLED, TERMINAL
 from schemas.states import StateCreate
 from sql.database import connect, within
 from sql.ids import uuid7

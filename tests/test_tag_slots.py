@@ -4,9 +4,10 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from handlers.loops.transitions import move_task_runs
-from handlers.rules.transition import CANCELLED, TERMINAL, State
-from handlers.task_run_events import read_task_run, record_task_runs
+from handlers.domain.task_run_events import read_task_run, record_task_runs
+from handlers.rules.moving import move_task_runs
+from handlers.rules.transition import State
+from schemas.state_types import CANCELLED, TERMINAL
 from sql.database import connect
 from sql.ids import uuid7
 from sql.statement import flush

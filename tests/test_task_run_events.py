@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from marshmallow import ValidationError
 
+from handlers.domain.task_run_events import read_task_run, record_task_runs
 from handlers.events import Told, record
-from handlers.task_run_events import read_task_run, record_task_runs
 from schemas.events import EVENT, read_fields
 from schemas.states import NO_DETAILS
 from sql import database as db

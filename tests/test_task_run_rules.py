@@ -6,7 +6,7 @@ import pytest
 
 from handlers.errors import NotFound
 from handlers.rules.task_runs import jitter
-from handlers.rules.transition import TERMINAL, TYPES
+from schemas.state_types import TERMINAL, TYPES
 from sql.ids import uuid7
 from tests.runs import make_flow_run, make_task_run, propose_flow_run, propose_task_run, read_task_run
 

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from handlers.rules import work_pools as rules
+from handlers.domain import work_pools as rules
 from sql.database import connect, within
 from sql.statement import flush
 from tests.resources import NOBODY, problems, told, unique

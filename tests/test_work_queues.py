@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import sql
-from handlers.rules import work_pools as rules
+from handlers.domain import work_pools as rules
 from sql.database import connect, within
 from sql.ids import uuid7
 from sql.statement import flush

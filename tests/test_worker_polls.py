@@ -7,7 +7,7 @@ from psycopg import ClientCursor
 
 import sql
 from app import create_app
-from handlers.rules import work_pools as rules
+from handlers.domain import work_pools as rules
 from sql import database as db
 from sql.database import connect
 from sql.ids import uuid7

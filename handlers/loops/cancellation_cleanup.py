@@ -7,10 +7,11 @@ from psycopg import Connection
 
 import sql
 from handlers.loops.driver import Row
-from handlers.loops.transitions import move_flow_runs, move_task_runs
 from handlers.rules.flow_runs import FLOW_RUN
-from handlers.rules.transition import CANCELLED, CANCELLING, State
+from handlers.rules.moving import move_flow_runs, move_task_runs
+from handlers.rules.transition import State
 from schemas.settings import setting
+from schemas.state_types import CANCELLED, CANCELLING
 
 CANCELLING_TIMEOUT = timedelta(seconds=setting("server.services.cancellation_cleanup.cancelling_timeout_seconds"))
 LOOK_BACK = timedelta(days=1)  # for how long a cancelled flow run's task runs are looked after

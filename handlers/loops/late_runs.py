@@ -6,9 +6,9 @@ from psycopg import Connection
 
 import sql
 from handlers.loops.driver import Row
-from handlers.loops.transitions import move_flow_runs
-from handlers.rules.common import scheduled
 from handlers.rules.flow_runs import LATE_FLOW_RUN
+from handlers.rules.moving import move_flow_runs
+from handlers.rules.shared import scheduled
 from schemas.settings import setting
 
 AFTER = setting("server.services.late_runs.after_seconds")

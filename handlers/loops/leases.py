@@ -5,8 +5,8 @@ from datetime import datetime
 from psycopg import Connection
 
 import sql
+from handlers.domain.slots import send_give_back
 from handlers.loops.driver import Row
-from handlers.rules.slots import send_give_back
 
 
 def find_expired(conn: Connection, now: datetime, limit: int, after: Row) -> list[Row]:

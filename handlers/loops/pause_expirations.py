@@ -6,9 +6,10 @@ from psycopg import Connection
 
 import sql
 from handlers.loops.driver import Row
-from handlers.loops.transitions import move_flow_runs
 from handlers.rules.flow_runs import FORCED_FLOW_RUN
-from handlers.rules.transition import FAILED, State
+from handlers.rules.moving import move_flow_runs
+from handlers.rules.transition import State
+from schemas.state_types import FAILED
 
 EXPIRED = State(FAILED, "Failed", "The run was paused and never resumed.")
 

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from psycopg import Connection
 
 import sql
+from handlers.domain.schedules import make_runs, plan_runs
 from handlers.loops.driver import Row
-from handlers.rules.schedules import make_runs, plan_runs
 from schemas.settings import setting
 from sql.database import within
 

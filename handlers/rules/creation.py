@@ -6,13 +6,14 @@ The statements of a plain flow run go out in one round trip. A run that may exis
 from collections.abc import Mapping
 from typing import Any
 
-import coolname
 from psycopg import Connection
 
 import sql
+from handlers.domain.names import generate_name
 from handlers.errors import NotFound
 from handlers.rules.orchestration import make_state, write_flow_run_state, write_task_run_state
-from handlers.rules.transition import PENDING, Transition
+from handlers.rules.transition import Transition
+from schemas.state_types import PENDING
 from schemas.states import NO_DETAILS
 from sql.ids import derived, uuid7
 
@@ -68,8 +69,3 @@ def read_work_queue(conn: Connection, pool: str, queue: str | None) -> Any:
     if id is None:
         raise NotFound(f"Work queue {queue!r} of work pool {pool!r}" if queue else f"Work pool {pool!r}")
     return id
-
-
-def generate_name() -> str:
-    """Make up a name of two words."""
-    return coolname.generate_slug(2)

@@ -11,23 +11,11 @@ from uuid import UUID
 from psycopg import Connection
 
 import sql
-from handlers.rules.artifacts import collect_result
+from handlers.domain.artifacts import collect_result
 from handlers.rules.flow_runs import policy
 from handlers.rules.slots import give_back_slots
-from handlers.rules.transition import (
-    ANY,
-    CANCELLING,
-    COMPLETED,
-    PENDING,
-    RUNNING,
-    TERMINAL,
-    TYPES,
-    State,
-    Transition,
-    accept,
-    compile_table,
-    propose,
-)
+from handlers.rules.transition import State, Transition, accept, compile_table, propose
+from schemas.state_types import ANY, CANCELLING, COMPLETED, PENDING, RUNNING, TERMINAL, TYPES
 from sql.ids import uuid7
 
 ARTIFACT_KEYS = ("artifact_key", "artifact_type", "artifact_description")

@@ -6,15 +6,10 @@ from typing import Any
 
 from psycopg import Connection
 
-from handlers.rules.common import copy_scheduled_time, prevent_pending, scheduled, wait_for_scheduled_time
-from handlers.rules.slots import (
-    LEASE,
-    cancel_late_run,
-    regain_deployment_slot,
-    renew_deployment_slot,
-    take_deployment_slot,
-)
-from handlers.rules.transition import (
+from handlers.rules.shared import copy_scheduled_time, prevent_pending, scheduled, wait_for_scheduled_time
+from handlers.rules.slots import LEASE, cancel_late_run, regain_deployment_slot, renew_deployment_slot, take_deployment_slot
+from handlers.rules.transition import State, Transition, abort, accept, compile_table, propose, reject
+from schemas.state_types import (
     ANY,
     CANCELLED,
     CANCELLING,
@@ -27,13 +22,6 @@ from handlers.rules.transition import (
     SCHEDULED,
     TERMINAL,
     TYPES,
-    State,
-    Transition,
-    abort,
-    accept,
-    compile_table,
-    propose,
-    reject,
 )
 from schemas.states import read_time
 from sql.ids import uuid7

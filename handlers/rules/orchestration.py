@@ -7,12 +7,13 @@ from typing import Any
 from psycopg import Connection
 
 import sql
+from handlers.domain.artifacts import collect_result
 from handlers.errors import NotFound
-from handlers.rules.artifacts import collect_result
 from handlers.rules.effects import FLOW_RUN_EFFECTS, TASK_RUN_EFFECTS, artifact, send_task_run_state, without_artifact_keys
 from handlers.rules.flow_runs import FLOW_RUN
 from handlers.rules.task_runs import BACKGROUND_TASK_RUN, FORCED_TASK_RUN, TASK_RUN
-from handlers.rules.transition import PAUSED, SCHEDULED, Compiled, State, Transition, decide
+from handlers.rules.transition import Compiled, State, Transition, decide
+from schemas.state_types import PAUSED, SCHEDULED
 from schemas.states import NO_DETAILS, read_time
 from sql.ids import uuid7
 
@@ -114,6 +115,21 @@ def write_task_run_state(conn: Connection, transition: Transition) -> Transition
     transition = apply_effects(conn, transition, TASK_RUN_EFFECTS)
     send_task_run_state(conn, transition.run["id"], transition.proposed, **transition.changes)
     return replace(transition, proposed=without_artifact_keys(transition.proposed))
+
+
+def describe_outcome(outcome: Transition) -> dict[str, Any]:
+    """Give the contract's orchestration result: the state that was written or else the present one, status and details."""
+    state = outcome.proposed or outcome.initial
+    shown = state and {
+        "id": state.id,
+        "type": state.type,
+        "name": state.name,
+        "timestamp": read_time(state.timestamp.isoformat()),
+        "message": state.message,
+        "data": state.data,
+        "state_details": state.details,
+    }
+    return {"state": shown, "status": outcome.status, "details": outcome.details}
 
 
 def describe(state: State) -> dict[str, str]:

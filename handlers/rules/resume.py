@@ -7,10 +7,11 @@ import orjson
 from psycopg import Connection
 
 import sql
-from handlers.rules.inputs import hydrate, validate
+from handlers.domain.inputs import hydrate, validate
 from handlers.rules.orchestration import begin, set_flow_run_state
-from handlers.rules.transition import PAUSED, RUNNING, SCHEDULED, State, Transition, abort
+from handlers.rules.transition import State, Transition, abort
 from schemas.documents import read_document
+from schemas.state_types import PAUSED, RUNNING, SCHEDULED
 from sql.ids import uuid7
 
 

@@ -5,38 +5,23 @@ A task run that the server orchestrates takes one of each of its tags' limits wh
 leaves that. Taking needs a round trip more, and only where there is a limit; giving back travels with the state.
 """
 
-import math
-import random
 from datetime import timedelta
 from typing import Any
 
 from psycopg import Connection
 
 import sql
-from handlers.rules.common import scheduled
-from handlers.rules.transition import (
-    CANCELLED,
-    PAUSED,
-    PENDING,
-    TERMINAL,
-    State,
-    Transition,
-    abort,
-    propose,
-    reject,
-    wait,
-)
+from handlers.domain.slots import acquire, scatter, send_give_back
+from handlers.rules.shared import scheduled
+from handlers.rules.transition import State, Transition, abort, propose, reject, wait
 from schemas.settings import setting
+from schemas.state_types import CANCELLED, PAUSED, PENDING, TERMINAL
 from schemas.states import read_time
 from sql.ids import uuid7
 
 LEASE = "deployment_concurrency_lease_id"
 NONE_FREE = "The concurrency limit of the deployment has no free slot."
 LOST = "The run lost the slot of its deployment's concurrency limit before it started, and there is no other."
-
-# Waits are spread over this range of multiples of the average, in which half of them are shorter than its logarithmic
-# middle and half longer (observed on Prefect 3.8.3), so that those who were refused together do not come back together.
-SHORTEST_WAIT, LONGEST_WAIT = 0.752, 1.3
 
 
 def take_deployment_slot(conn: Connection, transition: Transition) -> Transition:
@@ -133,16 +118,6 @@ def give_back_slots(conn: Connection, transition: Transition) -> Transition:
     return transition
 
 
-def send_give_back(conn: Connection, **given: Any) -> None:
-    """Give back what holders hold, what the task runs of flow runs hold, or what leases do."""
-    sql.slots.give_back.send(conn, **{**dict.fromkeys(("holder_ids", "ended", "flow_run_ids", "lease_ids")), **given})
-
-
-def release_flow_runs(conn: Connection, ids: list[str]) -> None:
-    """Give back what flow runs and their task runs hold that are locked, before they are deleted."""
-    send_give_back(conn, holder_ids=ids, flow_run_ids=ids)
-
-
 def lock_parent(conn: Connection, run: dict[str, Any]) -> None:
     """Lock the task run that stands for a flow run in its parent, whose state is to follow: limits are locked after it."""
     if run["parent_task_run_id"]:
@@ -156,27 +131,6 @@ def take_slot(conn: Connection, transition: Transition, seconds: float | None, l
     return lease_id if granted else None
 
 
-def acquire(conn: Connection, names: list[str], lease_id: Any, seconds: float | None, type: str, id: Any) -> dict[str, Any]:
-    """Take a slot of each of some limits under a lease of a run, which lasts until the run ends without a duration."""
-    return sql.concurrency_limits_v2.acquire(
-        conn,
-        names=names,
-        slots=1,
-        mode="orchestration",
-        lease_id=lease_id,
-        lease_duration=seconds,
-        holder_type=type,
-        holder_id=id,
-        tag_wait_seconds=setting("server.tasks.tag_concurrency_slot_wait_seconds"),
-        wait_seconds=setting("server.concurrency.maximum_concurrency_slot_wait_seconds"),
-    )
-
-
 def lease_seconds(run: dict[str, Any]) -> float:
     """Give how long a lease lasts that nobody has renewed yet."""
     return run["grace_period_seconds"] or setting("server.concurrency.initial_deployment_lease_duration")
-
-
-def scatter(seconds: float) -> float:
-    """Draw a time to wait around an average: of those between events that come at random, one that is in the range."""
-    return -seconds * math.log(random.uniform(math.exp(-LONGEST_WAIT), math.exp(-SHORTEST_WAIT)))

@@ -2,7 +2,7 @@
 
 Three tables: for task runs that the server orchestrates, for background (deferred) ones, and the empty one that `force` and
 the mirroring of subflows pass. Task runs inside flows are orchestrated by the client and arrive as events; Prefect writes
-those as they come, and so does handlers/task_run_events.py.
+those as they come, and so does handlers/domain/task_run_events.py.
 """
 
 import math
@@ -13,9 +13,11 @@ from datetime import timedelta
 from psycopg import Connection
 
 import sql
-from handlers.rules.common import copy_scheduled_time, prevent_pending, scheduled, wait_for_scheduled_time
+from handlers.rules.shared import copy_scheduled_time, prevent_pending, scheduled, wait_for_scheduled_time
 from handlers.rules.slots import take_tag_slots
-from handlers.rules.transition import (
+from handlers.rules.transition import State, Transition, abort, accept, compile_table, propose, reject
+from schemas.settings import setting
+from schemas.state_types import (
     ANY,
     CANCELLED,
     CANCELLING,
@@ -28,15 +30,7 @@ from handlers.rules.transition import (
     SCHEDULED,
     TERMINAL,
     TYPES,
-    State,
-    Transition,
-    abort,
-    accept,
-    compile_table,
-    propose,
-    reject,
 )
-from schemas.settings import setting
 from schemas.states import NO_DETAILS, read_time
 
 MAX_CACHE_KEY_LENGTH = setting("server.tasks.max_cache_key_length")

@@ -15,13 +15,8 @@ from uuid import UUID
 from psycopg import Connection
 
 from schemas.fields import parse_time
+from schemas.state_types import ANY, TYPES
 from schemas.states import NO_DETAILS
-
-SCHEDULED, PENDING, RUNNING, PAUSED, CANCELLING = "SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"
-COMPLETED, FAILED, CANCELLED, CRASHED = "COMPLETED", "FAILED", "CANCELLED", "CRASHED"
-TERMINAL = frozenset((COMPLETED, FAILED, CANCELLED, CRASHED))
-TYPES = TERMINAL | {SCHEDULED, PENDING, RUNNING, PAUSED, CANCELLING}
-ANY = TYPES | {None}  # None: the run has no state yet
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 from psycopg import Connection
 
 import sql
+from handlers.domain.block_trees import MAX_LEVELS, TOO_MUCH, holds_too_much
 from handlers.errors import BadRequest, Conflict, invalid
-from handlers.rules.block_trees import MAX_LEVELS, TOO_MUCH, holds_too_much
 from schemas.block_schemas import NO_VERSION
 from sql.ids import uuid7
 

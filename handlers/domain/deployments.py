@@ -6,8 +6,8 @@ import orjson
 from psycopg import Connection
 
 import sql
+from handlers.domain.work_pools import AGENT_POOL, create_queue, lock_agent_pool, lock_pool
 from handlers.errors import NotFound, invalid
-from handlers.rules.work_pools import AGENT_POOL, create_queue, lock_agent_pool, lock_pool
 
 
 def find_queue(conn: Connection, pool: str | None, queue: str | None) -> Any:

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from cryptography.fernet import Fernet
 
+from handlers.domain.encryption import decrypt
 from handlers.errors import BadRequest
-from handlers.rules.encryption import decrypt
 
 HIDDEN = "********"
 

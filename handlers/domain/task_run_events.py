@@ -13,9 +13,9 @@ from marshmallow import ValidationError
 from psycopg import Connection
 
 import sql
-from handlers.rules.slots import send_give_back
-from handlers.rules.transition import TERMINAL
+from handlers.domain.slots import send_give_back
 from schemas.events import STATE, TASK_RUN, read_fields
+from schemas.state_types import TERMINAL
 from schemas.states import read_id
 
 log = logging.getLogger("downbeat.events")

@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import Connection
 
 import sql
-from handlers.rules.slots import release_flow_runs
+from handlers.domain.slots import release_flow_runs
 
 # Runs that one statement deletes: 5,000 with two task runs and five logs each take a second, and a minute is the limit.
 BATCH = 5000

@@ -28,10 +28,10 @@ from functools import partial
 from gunicorn.http import wsgi
 from gunicorn.workers import base
 
-from handlers.connection import Answer, Connection, Lane
-from handlers.http import MAX_BODY_BYTES
-from handlers.threads import keep_running
-from handlers.websockets import loop as websockets
+from handlers.http.connections import Answer, Connection, Lane
+from handlers.http.messages import MAX_BODY_BYTES
+from handlers.http.threads import keep_running
+from handlers.http.websockets import loop as websockets
 from schemas.addresses import api_path
 from schemas.settings import setting
 

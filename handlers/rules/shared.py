@@ -4,7 +4,8 @@ import math
 
 from psycopg import Connection
 
-from handlers.rules.transition import PENDING, State, Transition, abort, propose, wait
+from handlers.rules.transition import State, Transition, abort, propose, wait
+from schemas.state_types import PENDING
 from schemas.states import NO_DETAILS
 
 

@@ -11,8 +11,8 @@ from uuid import UUID
 from psycopg import Connection
 
 import sql
-from handlers.rules.creation import generate_name
-from handlers.rules.due_times import choose, due_times, read_zone
+from handlers.domain.due_times import choose, due_times, read_zone
+from handlers.domain.names import generate_name
 from sql.ids import derived, uuid7
 
 log = logging.getLogger("downbeat.schedules")

@@ -29,7 +29,7 @@ from wsproto.utilities import ProtocolError
 
 from handlers.connection import keep_alive
 from handlers.errors import BadRequest
-from handlers.http import unavailable
+from handlers.http.messages import unavailable
 from schemas.settings import setting
 
 log = logging.getLogger("downbeat.websockets")

@@ -10,11 +10,11 @@ from uuid import UUID
 from psycopg import Connection
 
 import sql
+from handlers.domain.block_documents import assemble
+from handlers.domain.block_trees import bounded
+from handlers.domain.encryption import cipher
+from handlers.domain.inputs import validate
 from handlers.errors import NotFound
-from handlers.rules.block_documents import assemble
-from handlers.rules.block_trees import bounded
-from handlers.rules.encryption import cipher
-from handlers.rules.inputs import validate
 from handlers.sandbox.pool import run
 from sql.database import connection
 

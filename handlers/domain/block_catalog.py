@@ -12,8 +12,8 @@ import orjson
 from psycopg import Connection
 
 import sql
+from handlers.domain.block_schemas import register
 from handlers.domain.prefect_files import BLOCKS, read_json
-from handlers.rules.block_schemas import register
 from sql.ids import uuid7
 
 OWN = orjson.loads(Path(__file__).with_name("block_types.json").read_bytes())["block_types"]

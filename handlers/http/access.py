@@ -9,17 +9,19 @@ may. It always says in Origin which page it was, but for GETs that the page cann
 knows the server by is in Host, which is all that gives away a page whose own name was made to lead here (DNS rebinding).
 """
 
-import base64
 import hmac
 import re
+from base64 import b64decode, b64encode
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
+from uuid import UUID
 
 from flask import Flask, Response, request
 
 import sql
-from handlers.http import answer, no_content
+from handlers.errors import Invalid
+from handlers.http.messages import answer, no_content
 from schemas.settings import given, setting
 from sql.database import connection
 
@@ -52,7 +54,7 @@ def register_checks(app: Flask) -> None:
     origins = read_origins()
     app.before_request(lambda: check_sender(request.environ, hosts, origins))
     if auth_string := setting("server.api.auth_string"):
-        credentials = b"Basic " + base64.b64encode(auth_string.encode())
+        credentials = b"Basic " + b64encode(auth_string.encode())
         app.before_request(lambda: check_authorization(credentials))
     if setting("server.api.csrf_protection_enabled"):
         app.before_request(check_csrf_token)
@@ -222,6 +224,21 @@ def client_version() -> tuple[int, int, int] | None:
     """Give the version of the Prefect client that sent the request, or None if its user agent is none of Prefect's."""
     match = USER_AGENT.fullmatch(request.headers.get("User-Agent", ""))
     return tuple(int(part) for part in match.groups()) if match else None
+
+
+def created_by() -> dict[str, str] | None:
+    """Give the automation that the request says it comes from, if it does."""
+    id, name = request.headers.get("Prefect-Automation-Id"), request.headers.get("Prefect-Automation-Name")
+    try:
+        id = id and str(UUID(id))
+    except ValueError:
+        problem = {"type": "value_error", "loc": ["header", "prefect-automation-id"], "msg": "Not a valid UUID.", "input": id}
+        raise Invalid([problem]) from None
+    try:
+        display_value = b64decode(name or "").decode()
+    except ValueError:
+        return None
+    return {"id": id, "type": "AUTOMATION", "display_value": display_value} if id and display_value else None
 
 
 @lru_cache(maxsize=64)

@@ -4,7 +4,7 @@ A client sends one filter, gets the older rows that its stream has for it, oldes
 and matches. One thread of the process for each table looks for new rows while there are sockets, and asks for each of these
 which rows match.
 
-Rows become visible when their transaction commits, and not in the order of their times: handlers/cursor.py finds the new ones.
+Rows become visible when their transaction commits, and not in the order of their times: cursor.py finds the new ones.
 """
 
 import logging
@@ -18,9 +18,9 @@ from typing import Any
 from marshmallow import ValidationError
 from psycopg import Connection, errors
 
-from handlers import cursor
-from handlers.threads import keep_running
-from handlers.websockets import PROTOCOL_ERROR, SERVICE_RESTART, Purpose, Websocket, loop
+from handlers.http.threads import keep_running
+from handlers.http.websockets import PROTOCOL_ERROR, SERVICE_RESTART, Purpose, Websocket, loop
+from handlers.streams import cursor
 from schemas.documents import read_document
 from sql.database import connection
 

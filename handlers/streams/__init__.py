@@ -1,0 +1,1 @@
+"""What is told as it happens: rows as they are stored, to those who wait for them on websockets."""
