@@ -8,7 +8,6 @@ application on a copy that a module's tests share.
 import atexit
 import os
 import shutil
-import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -23,7 +22,6 @@ for name in [name for name in os.environ if name.upper().startswith("PREFECT_")]
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-home-")
 atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
 # Nor what happens to be installed.
-INSTALLED_UI_FILES = os.environ.get("DOWNBEAT_UI_FILES") or os.path.join(sys.prefix, "share", "downbeat", "ui.zip")
 os.environ["DOWNBEAT_UI_FILES"] = os.path.join(os.environ["PREFECT_HOME"], "ui.zip")
 
 import sql  # noqa: E402

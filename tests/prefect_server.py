@@ -77,13 +77,14 @@ def running(database_url: str, services: bool = False, **settings: str) -> Itera
 
 
 def launch(command, environment, folder, port) -> Server:
-    """Run a server command in a process group of its own and wait until `/api/health` on `port` answers 200."""
+    """Run a server command in a process group of its own and wait until the health of its API on `port` answers 200."""
+    path = environment.get("PREFECT_SERVER_API_BASE_PATH", "/api")
     with open(Path(folder.name) / "server.log", "wb") as output:
         process = subprocess.Popen(
             command, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
         )
-    server = Server(process, f"http://127.0.0.1:{port}/api", folder)
-    wait_until(lambda: is_healthy(port) or process.poll() is not None, lambda: server.log)
+    server = Server(process, f"http://127.0.0.1:{port}{path}", folder)
+    wait_until(lambda: is_healthy(port, path) or process.poll() is not None, lambda: server.log)
     if process.poll() is not None:
         output = server.log
         stop(server, signal.SIGKILL)
@@ -91,11 +92,11 @@ def launch(command, environment, folder, port) -> Server:
     return server
 
 
-def is_healthy(port: int) -> bool:
-    """Tell whether a server answers 200 on `/api/health`."""
+def is_healthy(port: int, path: str = "/api") -> bool:
+    """Tell whether a server answers 200 on the health of the API at a path."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("GET", "/api/health")
+        connection.request("GET", f"{path}/health")
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False
