@@ -27,8 +27,8 @@ from wsproto.connection import Connection, ConnectionState
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Message, Ping, TextMessage
 from wsproto.utilities import ProtocolError
 
-from handlers.connection import keep_alive
 from handlers.errors import BadRequest
+from handlers.http.connections import keep_alive
 from handlers.http.messages import unavailable
 from schemas.settings import setting
 
