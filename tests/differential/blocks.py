@@ -1,6 +1,6 @@
 """Sequences about block types, block schemas and block documents."""
 
-from handlers.rules.block_catalog import OWN
+from handlers.domain.block_catalog import OWN
 from tests.differential import Step
 
 TYPE_TEXTS = {"description": "a < b & 'c'", "code_example": "```python\nx > 1\n```", "logo_url": " https://x.y/z.png "}
