@@ -10,6 +10,8 @@ python app.py explain 'POST /api/flow_runs/filter' '{"limit": 5}' [--analyze]
                          show the statements that a request runs, with their plans on the rows at hand; all it does is undone
 """
 
+import logging
+import math
 import os
 import signal
 import sys
@@ -19,16 +21,20 @@ from flask import Flask
 
 import sql.database
 import sql.migrate
+import sql.statement
 from handlers import BLUEPRINTS, loops, openapi
 from handlers.domain import prefect_files
 from handlers.http import log_format
 from handlers.http.access import register_checks
 from handlers.http.messages import IdConverter, TextConverter, register_errors, repeat_undone
+from handlers.http.request_log import register_request_log
 from handlers.web_ui import register_web_ui
 from schemas.addresses import api_path, database_url, direct_url
 from schemas.settings import check, setting
 from sql import postgres
 from sql.explain import explaining
+
+log = logging.getLogger("downbeat")
 
 
 def create_app() -> Flask:
@@ -36,6 +42,7 @@ def create_app() -> Flask:
     check()
     app = Flask("downbeat", static_folder=None)
     app.url_map.converters.update(id=IdConverter, default=TextConverter, string=TextConverter)
+    register_request_log(app)
     register_errors(app)
     register_checks(app)
     for blueprint in BLUEPRINTS:
@@ -54,10 +61,9 @@ def serve(arguments: list[str]) -> None:
         arguments.remove("--no-loops")
         os.environ["DOWNBEAT_LOOPS"] = "off"
     if (setting("server.database.connection_url") or "").startswith("sqlite"):
-        print("Prefect's settings name an SQLite database: it is left alone, for Downbeat works on PostgreSQL.", flush=True)
+        log.warning("Prefect's settings name an SQLite database: it is left alone, for Downbeat works on PostgreSQL.")
     if not database_url():
         os.environ["DATABASE_URL"] = postgres.start(setting("downbeat.home"))
-        print(f"Look inside: {postgres.psql_command(setting('downbeat.home'))}", flush=True)
     sys.argv = ["gunicorn", "--config", os.path.join(os.path.dirname(os.path.abspath(__file__)), "gunicorn.conf.py"), *arguments]
     sys.argv.append("app:app")
     WSGIApplication("%(prog)s [OPTIONS]").run()
@@ -67,7 +73,6 @@ def run_loops(arguments: list[str]) -> str | None:
     """Run the loops in this process until it is told to stop; gives what is wrong if all are switched off."""
     if not loops.enabled():
         return "All loops are switched off."
-    log_format.configure("INFO")
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
@@ -110,6 +115,8 @@ def main(arguments: list[str]) -> str | None:
         return __doc__
     check()
     sql.database.prepares_statements = setting("database.prepare")
+    sql.statement.slow_seconds = setting("downbeat.slow_statement_seconds") or math.inf
+    log_format.configure("INFO" if arguments[0] == "loops" else "WARNING")
     try:
         return run(arguments[1:])
     except (RuntimeError, sql.migrate.Refused) as error:

@@ -30,6 +30,7 @@ that of the server for a read by id, one process, six rounds by turns on a machi
 
 import ctypes
 import gc
+import math
 import os
 import signal
 import sys
@@ -38,22 +39,24 @@ import threading
 from psycopg import OperationalError
 
 import sql.database
+import sql.statement
 from handlers import loops
 from handlers.domain.block_catalog import catalog, install_block_types
 from handlers.http import log_format
 from handlers.http.access import find_danger, find_doubts
 from handlers.http.connections import raise_file_limit
 from handlers.http.websockets import loop
+from schemas.addresses import api_path, database_url, direct_url, ui_path
 from schemas.addresses import bind as address
-from schemas.addresses import database_url, direct_url
 from schemas.settings import check, setting
 from sql.database import close_pool, connect, open_pool, wait_for_server, within
 from sql.migrate import Refused, migrate
-from sql.postgres import replace_lost_supervisors
+from sql.postgres import SUPERVISORS, psql_command, replace_lost_supervisors
 from sql.supervisor import die_with_parent
 
 check()
 sql.database.prepares_statements = setting("database.prepare")
+sql.statement.slow_seconds = setting("downbeat.slow_statement_seconds") or math.inf
 bind = address()
 workers = setting("web.concurrency") or os.cpu_count() or 1
 worker_class = "handlers.http.gunicorn_worker.Worker"
@@ -63,6 +66,7 @@ keepalive = 75
 graceful_timeout = setting("downbeat.stop_seconds")
 timeout = 60
 control_socket_disable = True
+logconfig_dict = log_format.configuration()
 limit_request_line = 8190
 forwarder_headers = ""  # or a header SCRIPT_NAME from loopback would change what is asked for
 
@@ -75,8 +79,6 @@ def on_starting(server):
 
     The port opens after it: whoever asks for the health of a server that cannot know its tables yet gets no answer.
     """
-    log_format.configure(setting("server.logging_level"))
-    log_format.reform(server.log.error_log)
     if danger := find_danger(server.cfg.address):
         sys.exit(danger)
     if doubts := find_doubts():
@@ -127,6 +129,18 @@ def post_worker_init(worker):
         threading.Thread(target=loop.stop, args=(graceful_timeout * 0.8,)).start()
 
     worker.on_stop = stop
+    if worker.age == 1:  # once a start
+        log_places(worker)
+
+
+def log_places(worker):
+    """Tell where the web interface, the API and the database are."""
+    address = str(worker.sockets[0])
+    if setting("server.ui.enabled"):
+        worker.log.info("Web interface: %s%s", address, ui_path())
+    worker.log.info("API: %s%s", address, api_path())
+    if SUPERVISORS:
+        worker.log.info("Look inside: %s", psql_command(setting("downbeat.home")))
 
 
 def worker_exit(server, worker):

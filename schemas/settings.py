@@ -80,6 +80,13 @@ def names(value: Any) -> list[str]:
     return [text(item).strip() for item in (items.split(",") if isinstance(items, str) else items) if text(item).strip()]
 
 
+def form(value: Any) -> str:
+    """Read the form of log lines."""
+    if (name := text(value).strip().lower()) not in ("text", "json"):
+        raise ValueError
+    return name
+
+
 def document(value: Any) -> dict[str, Any]:
     """Read an object, as JSON."""
     return dict(orjson.loads(value) if isinstance(value, str) else value)
@@ -94,6 +101,7 @@ WANTED = {
     secret: "a text",
     level: " or ".join(LEVELS),
     names: "a list of names such as a,b",
+    form: "text or json",
     document: "an object as JSON",
 }
 
@@ -135,6 +143,9 @@ TABLE = (
     Setting("downbeat.sandbox_cpu_seconds", 3.0, number),
     Setting("downbeat.sandbox_memory_bytes", 256 * 1024 * 1024, integer),
     Setting("downbeat.sandbox_max_bytes", 4 * 1024 * 1024, integer),
+    Setting("downbeat.log_format", "text", form),
+    Setting("downbeat.log_requests", False, flag),
+    Setting("downbeat.slow_statement_seconds", 1.0, number),
     Setting("web.concurrency", None, integer),
     Setting("server.encryption_key", None, secret, "ORION_ENCRYPTION_KEY"),
     # Prefect's, in the order of its documentation.

@@ -5,12 +5,16 @@ and a batch of five statements in pipeline mode 40 µs. So statements run on lib
 get their type from the cast that must follow each of them (`%(id)s::uuid`), results are read by psycopg's own loaders.
 """
 
+import logging
 import re
 import select
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
+from math import inf
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -21,7 +25,13 @@ from psycopg.pq.abc import PGconn
 
 PARAMETER = re.compile(r"%\((?P<name>[\w.]+)\)s(?P<type>::\w+(?: precision)?(?:\[\])?)?")
 PLACEHOLDERS = ("{filter}", "{sort}", "{run}")  # of composed statements
+MAX_TOLD = 20  # statements of a slow batch
 SHAPES = ("one", "many", "value", "json", "exec")
+
+
+log = logging.getLogger("downbeat.sql")
+# From how long on a batch is logged; who runs the process sets it.
+slow_seconds = inf
 
 
 def dump_document(value: Any) -> bytes:
@@ -184,10 +194,27 @@ def wire(conn: Connection) -> Wire:
 
 def flush(conn: Connection) -> None:
     """Send all queued statements in one round trip and wait; raises the first error, the ones behind it did not run."""
-    line, pgconn = wire(conn), conn.pgconn
+    line = wire(conn)
     queued, line.batch = line.batch, []
     if not queued:
         return
+    began = monotonic()
+    try:
+        run_batch(conn, line, queued)
+    finally:
+        if (took := monotonic() - began) > slow_seconds:
+            tell_slow(queued, took)
+
+
+def tell_slow(queued: list[Pending], took: float) -> None:
+    """Log which statements took so many seconds together, with the sizes of their parameters in bytes but not their values."""
+    shown = (f"{each.statement.name} ({', '.join(str(len(value or b'')) for value in each.values)})" for each in queued)
+    log.warning("Slow, %.3f s: %s", took, "; ".join(islice(shown, MAX_TOLD)) + (" …" if len(queued) > MAX_TOLD else ""))
+
+
+def run_batch(conn: Connection, line: Wire, queued: list[Pending]) -> None:
+    """Send statements and take their results, in a pipeline unless it is a single one that is prepared."""
+    pgconn = conn.pgconn
     if len(queued) == 1 and queued[0].statement.prepared_name in line.prepared:
         queued[0].rows = checked(pgconn.exec_prepared(queued[0].statement.prepared_name, queued[0].values))
         return

@@ -73,7 +73,7 @@ def wait_while_running(process: subprocess.Popen, condition) -> None:
 
 def psql_command(said: Path) -> str:
     """Give the command that the server said opens its database."""
-    (command,) = (line.partition(": ")[2] for line in said.read_text().splitlines() if line.startswith("Look inside: "))
+    (command,) = (line.partition("Look inside: ")[2] for line in said.read_text().splitlines() if "Look inside: " in line)
     return command
 
 
