@@ -249,7 +249,7 @@ UPDATE concurrency_limit_v2 AS bound
                                                  WHERE lease.limit_id = bound.id)) END),
        avg_slot_occupancy_seconds = bound.avg_slot_occupancy_seconds + COALESCE(
            (GREATEST(%(occupancy_seconds)s::double precision / %(slots)s::integer, 0.1) - bound.avg_slot_occupancy_seconds)
-           / NULLIF(2 * bound."limit", 0), 0)
+           / NULLIF(2.0 * bound."limit", 0), 0)
  WHERE bound.name = ANY (%(names)s::text[])
    AND bound.active;
 
@@ -281,7 +281,7 @@ UPDATE concurrency_limit_v2 AS bound
 UPDATE concurrency_limit_v2 AS bound
    SET active_slots = GREATEST(bound.active_slots - given_back.slots, 0),
        avg_slot_occupancy_seconds = bound.avg_slot_occupancy_seconds + COALESCE(
-           (GREATEST(given_back.seconds_per_slot, 0.1) - bound.avg_slot_occupancy_seconds) / NULLIF(2 * bound."limit", 0), 0)
+           (GREATEST(given_back.seconds_per_slot, 0.1) - bound.avg_slot_occupancy_seconds) / NULLIF(2.0 * bound."limit", 0), 0)
   FROM given_back
  WHERE bound.id = given_back.limit_id;
 

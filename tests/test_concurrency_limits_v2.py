@@ -305,6 +305,16 @@ def test_the_time_that_slots_are_held_is_averaged(conn):
     assert conn.execute(average, [id]).fetchone()[0] == 2 + (20 / 2 - 2) / (2 * 2)
 
 
+def test_slots_of_the_largest_limit_are_given_back(client):
+    limit = make_limit(client, 2**31 - 1)
+    lease = acquire(client, limit).json["lease_id"]
+    assert client.post(f"{BASE}/decrement-with-lease", json={"lease_id": lease}).status_code == 204
+    taken = {"names": [limit["name"]], "slots": 1}
+    assert client.post(f"{BASE}/increment", json=taken).status_code == 200
+    assert client.post(f"{BASE}/decrement", json={**taken, "occupancy_seconds": 3}).status_code == 200
+    assert active_slots(client, limit) == [0]
+
+
 def test_refusals_tell_in_a_header_how_long_to_wait(client):
     limit = make_limit(client)
     acquire(client, limit)
