@@ -8,9 +8,9 @@ import pytest
 from psycopg import Connection
 
 import sql
-from handlers.domain.slots import scatter
-from handlers.rules.slots import LONGEST_WAIT, SHORTEST_WAIT
+from handlers.domain.slots import LONGEST_WAIT, SHORTEST_WAIT, scatter
 from sql.database import connection
+from tests.loops import release_expired_leases
 from tests.resources import NOBODY, make_flow_run, problems, unique
 from tests.slots import count_active, expire, give_back, insert_limit, take
 
@@ -244,11 +244,11 @@ def test_expired_leases_are_swept_in_bounded_numbers(conn):
     leases = [take(conn, name, slots=2)[0] for _ in range(3)] + [take(conn, unique("nobody"))[0]]
     expire(conn, *leases[1:])
     now = conn.execute("SELECT now()").fetchone()[0]
-    swept = [sql.concurrency_limits_v2.delete_expired(conn, now=now, limit=2) for _ in range(3)]
-    assert (swept, count_active(conn, id)) == ([2, 1, 0], 2)
+    swept = [release_expired_leases(conn, now, 2) for _ in range(2)]
+    assert (swept, count_active(conn, id)) == ([3, 0], 2)
     conn.execute("DELETE FROM concurrency_limit_v2 WHERE id = %s", [id])
     expire(conn, leases[0])
-    assert sql.concurrency_limits_v2.delete_expired(conn, now=now, limit=2) == 1
+    assert release_expired_leases(conn, now, 2) == 1
 
 
 def test_slots_of_a_rate_limit_decay_however_often_it_is_asked(conn):
