@@ -13,7 +13,7 @@ that of the server for a read by id, one process, six rounds by turns on a machi
 
                               CPU ms    one byte         half a body      answers unread           nobody
     gthread and its threads    0.51     stands still     ended, TIMEOUT   stands still             44 to 150, 0.1 s
-    waitress 3.0               0.50     210, 0.7 s       218, 1.0 s       stands still
+    waitress 3.0               0.50     210, 0.7 s       218, 1.0 s       (no answer in 100 s)
     gevent 26.9                0.84     (not tried)
     our worker, one loop       0.51     156, 0.1 s        64, 0.4 s       82, 0.1 s; 280 MiB
 
