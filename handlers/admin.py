@@ -3,7 +3,7 @@
 from flask import Blueprint, Response
 
 import sql
-from handlers.errors import NotFound
+from handlers.errors import require
 from handlers.http.messages import answer, body, no_content
 from schemas.admin import StorageUpdate
 from schemas.settings import shown
@@ -42,8 +42,7 @@ def update_storage(default_result_storage_block_id: str) -> Response:
     value = {"default_result_storage_block_id": default_result_storage_block_id}
     with transaction() as conn:
         block = sql.configuration.read_capabilities(conn, id=default_result_storage_block_id)
-        if block is None:
-            raise NotFound(f"Block document {default_result_storage_block_id}")
+        require(block, f"Block document {default_result_storage_block_id}")
         if "write-path" not in block["capabilities"]:
             detail = f"Block document {default_result_storage_block_id} is of a type that cannot store results."
             return answer({"detail": detail}, 422)

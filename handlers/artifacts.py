@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 import sql
 from handlers.domain.artifacts import record_event
-from handlers.errors import NotFound
+from handlers.errors import require
 from handlers.http import lists
 from handlers.http.messages import answer, body, document, no_content
 from schemas.artifacts import (
@@ -42,9 +42,7 @@ def read_artifact(id: str) -> Response:
     """Give an artifact."""
     with connection() as conn:
         artifact = sql.artifacts.read(conn, id=id)
-    if artifact is None:
-        raise NotFound("Artifact")
-    return document(artifact)
+    return document(require(artifact, "Artifact"))
 
 
 @blueprint.get("/<key>/latest")
@@ -52,9 +50,7 @@ def read_latest_artifact(key: str) -> Response:
     """Give the newest version of a key."""
     with connection() as conn:
         artifact = sql.artifact_collections.read_latest(conn, key=key)
-    if artifact is None:
-        raise NotFound("Artifact")
-    return document(artifact)
+    return document(require(artifact, "Artifact"))
 
 
 @blueprint.post("/filter")
@@ -93,8 +89,7 @@ def update_artifact(id: str, **changes: Any) -> Response:
         collection = sql.artifact_collections.lock(conn, artifact_id=id)
         if collection and collection["is_latest"]:
             sql.artifact_collections.update.send(conn, id=collection["id"], changes=changes)
-        if not sql.artifacts.update(conn, id=id, changes=changes):
-            raise NotFound("Artifact")
+        require(sql.artifacts.update(conn, id=id, changes=changes), "Artifact")
     return no_content()
 
 
@@ -103,8 +98,7 @@ def delete_artifact(id: str) -> Response:
     """Delete an artifact; if it was the newest version, the one before takes its place."""
     with transaction() as conn:
         collection = sql.artifact_collections.lock(conn, artifact_id=id)
-        if not sql.artifacts.delete(conn, id=id):
-            raise NotFound("Artifact")
+        require(sql.artifacts.delete(conn, id=id), "Artifact")
         if collection and collection["is_latest"]:
             if newest := sql.artifact_collections.fall_back(conn, id=collection["id"]):
                 record_event(conn, "updated", newest)

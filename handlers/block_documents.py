@@ -10,7 +10,8 @@ from handlers.block_schemas import read_schemas
 from handlers.domain.block_documents import assemble, restore, secret_paths, separate
 from handlers.domain.block_trees import TOO_MUCH, bounded, holds_too_much
 from handlers.domain.encryption import cipher, decrypt, encrypt
-from handlers.errors import BadRequest, Conflict, NotFound
+from handlers.domain.events import event, record, resource
+from handlers.errors import BadRequest, Conflict, require
 from handlers.http import lists
 from handlers.http.messages import answer, body, no_content, query
 from schemas.block_documents import BlockDocumentCreate, BlockDocumentCriteria, BlockDocumentsFilter, BlockDocumentUpdate
@@ -32,8 +33,7 @@ def create_block_document(name: str | None, values: dict[str, Any], block_type_i
         if name and sql.block_documents.find(conn, name=name, block_type_id=block_type_id, slug=None):
             raise Conflict("A block of the type and name already exists.")
         stored = {"id": id, "name": name or f"anonymous-{id}", "data": encrypt(cipher(conn), plain)}
-        if not sql.block_documents.create(conn, block_type_id=block_type_id, **stored, **columns):
-            raise NotFound(f"Block type {block_type_id}")
+        require(sql.block_documents.create(conn, block_type_id=block_type_id, **stored, **columns), f"Block type {block_type_id}")
         hold(conn, id, blocks)
         shown = read_documents(conn, [id])[0]
         record_event(conn, "created", shown)
@@ -63,8 +63,7 @@ def read_block_document(id: str, include_secrets: bool) -> Response:
     """Give a block document."""
     with connection() as conn:
         shown = read_documents(conn, [id], include_secrets)
-    if not shown:
-        raise NotFound("Block document")
+    require(shown, "Block document")
     return answer(shown[0])
 
 
@@ -73,8 +72,7 @@ def delete_block_document(id: str) -> Response:
     """Delete a block document."""
     with transaction() as conn:
         shown = read_documents(conn, [id])
-        if not sql.block_documents.delete(conn, id=id):
-            raise NotFound("Block document")
+        require(sql.block_documents.delete(conn, id=id), "Block document")
         sql.block_documents.forget_storage.send(conn)
         record_event(conn, "deleted", shown[0])
     return no_content()
@@ -91,8 +89,7 @@ def update_block_document(
     """
     with transaction() as conn:
         present = sql.block_documents.lock(conn, id=id)
-        if present is None:
-            raise NotFound("Block document")
+        require(present, "Block document")
         if values is not None or not merge_existing_data:
             schema_id = block_schema_id or present["block_schema_id"]
             check_schema(conn, schema_id, present["block_type_id"])
@@ -111,8 +108,7 @@ def update_block_document(
 def check_schema(conn: Connection, schema_id: str, block_type_id: str) -> None:
     """Make sure that a schema is one of the block type. Raises NotFound or BadRequest if not."""
     schema = sql.block_documents.find_schema(conn, id=schema_id)
-    if schema is None:
-        raise NotFound(f"Block schema {schema_id}")
+    require(schema, f"Block schema {schema_id}")
     if schema["block_type_id"] != block_type_id:
         raise BadRequest("The block schema must be one of the same block type.")
 
@@ -145,28 +141,13 @@ def record_event(conn: Connection, action: str, shown: dict[str, Any]) -> None:
         return
     schema, block_type = shown["block_schema"], {"id": shown["block_type_id"], "name": shown["block_type_name"] or ""}
     secret = schema["fields"].get("secret_fields") or []
-    related_type = {
-        "prefect.resource.id": f"prefect.block-type.{shown['block_type_id']}",
-        "prefect.resource.role": "block-type",
+    related = [
+        resource("block-type", shown["block_type_id"], shown["block_type_name"] or None, "block-type"),
+        resource("block-schema", shown["block_schema_id"], role="block-schema"),
+    ]
+    payload = {
+        "name": shown["name"],
+        "data": {key: value for key, value in shown["data"].items() if key not in secret and isinstance(value, str)},
+        "block_schema": {"capabilities": schema["capabilities"], "block_type": block_type},
     }
-    if shown["block_type_name"]:
-        related_type["prefect.resource.name"] = shown["block_type_name"]
-    related_schema = {
-        "prefect.resource.id": f"prefect.block-schema.{shown['block_schema_id']}",
-        "prefect.resource.role": "block-schema",
-    }
-    event = {
-        "id": uuid7(),
-        "event": f"prefect.block-document.{action}",
-        "resource": {
-            "prefect.resource.id": f"prefect.block-document.{shown['id']}",
-            "prefect.resource.name": shown["name"],
-        },
-        "related": [related_type, related_schema],
-        "payload": {
-            "name": shown["name"],
-            "data": {key: value for key, value in shown["data"].items() if key not in secret and isinstance(value, str)},
-            "block_schema": {"capabilities": schema["capabilities"], "block_type": block_type},
-        },
-    }
-    sql.events.create.send(conn, events=[event])
+    record(conn, [event("block-document", action, {"id": shown["id"], "name": shown["name"]}, related, payload)])

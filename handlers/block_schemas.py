@@ -8,7 +8,7 @@ from psycopg import Connection
 import sql
 from handlers.domain.block_schemas import assemble, register
 from handlers.domain.block_trees import bounded
-from handlers.errors import NotFound
+from handlers.errors import require
 from handlers.http.messages import answer, body, document, no_content, query
 from schemas.block_schemas import BlockSchemaCreate, BlockSchemasFilter, BlockSchemaVersion
 from sql.database import connection, transaction
@@ -22,8 +22,7 @@ blueprint = Blueprint("block_schemas", __name__, url_prefix="/api")
 def create_block_schema(schema: dict, block_type_id: str, capabilities: list[str], version: str) -> Response:
     """Create a block schema (201), or give the one that has its checksum and version (200)."""
     with transaction() as conn:
-        if sql.block_types.read(conn, id=block_type_id) is None:
-            raise NotFound(f"Block type {block_type_id}")
+        require(sql.block_types.read(conn, id=block_type_id), f"Block type {block_type_id}")
         id, is_new = register(conn, schema, block_type_id, capabilities, version)
         shown = read_schemas(conn, [id])[0]
     return answer(shown, 201 if is_new else 200)
@@ -34,8 +33,7 @@ def delete_block_schema(id: str) -> Response:
     """Delete a block schema with its documents (403 if its type is protected)."""
     with transaction() as conn:
         present = sql.block_schemas.lock(conn, id=id)
-        if present is None:
-            raise NotFound("Block schema")
+        require(present, "Block schema")
         if present["is_protected"]:
             return answer({"detail": "Schemas of protected block types cannot be deleted."}, 403)
         sql.block_schemas.delete.send(conn, id=id)
@@ -84,6 +82,5 @@ def read_schemas(conn: Connection, ids: list[str]) -> list[dict[str, Any]]:
 
 def shown_first(shown: list[dict[str, Any]]) -> Response:
     """Answer with the one schema that there is. Raises NotFound if there is none."""
-    if not shown:
-        raise NotFound("Block schema")
+    require(shown, "Block schema")
     return answer(shown[0])

@@ -8,8 +8,9 @@ from psycopg import Connection, errors
 
 import sql
 from handlers.block_documents import read_documents
+from handlers.domain import events
 from handlers.domain.block_catalog import OWN, install_block_types
-from handlers.errors import Conflict, NotFound
+from handlers.errors import Conflict, NotFound, require
 from handlers.http import lists
 from handlers.http.messages import answer, body, document, no_content, query
 from schemas.block_documents import BlockDocumentFilter
@@ -47,14 +48,14 @@ def create_block_type(name: str, description: str | None, code_example: str | No
 def read_block_type(id: str) -> Response:
     """Give a block type."""
     with connection() as conn:
-        return found(sql.block_types.read(conn, id=id))
+        return document(require(sql.block_types.read(conn, id=id), "Block type"))
 
 
 @blueprint.get("/slug/<slug>")
 def read_block_type_by_slug(slug: str) -> Response:
     """Give the block type of a slug."""
     with connection() as conn:
-        return found(sql.block_types.read_by_slug(conn, slug=slug))
+        return document(require(sql.block_types.read_by_slug(conn, slug=slug), "Block type"))
 
 
 @blueprint.post("/filter")
@@ -70,8 +71,7 @@ def update_block_type(id: str, **changes: Any) -> Response:
     """Change a block type; nothing happens when it is like all that the client knows of it already."""
     with transaction() as conn:
         present = sql.block_types.lock(conn, id=id)
-        if present is None:
-            raise NotFound("Block type")
+        require(present, "Block type")
         if len(changes) < len(present) - 1 or any(plain(present[key]) != plain(value) for key, value in changes.items()):
             record_event(conn, "updated", sql.block_types.update(conn, id=id, changes=changes))
     return no_content()
@@ -82,8 +82,7 @@ def delete_block_type(id: str) -> Response:
     """Delete a block type with its schemas and documents (403 if it is protected)."""
     with transaction() as conn:
         present = sql.block_types.lock(conn, id=id)
-        if present is None:
-            raise NotFound("Block type")
+        require(present, "Block type")
         if present["is_protected"]:
             return answer({"detail": "Protected block types cannot be deleted."}, 403)
         record_event(conn, "deleted", sql.block_types.delete(conn, id=id))
@@ -122,13 +121,6 @@ def read_block_document_by_name(slug: str, block_document_name: str, include_sec
         return answer(read_documents(conn, [id], include_secrets)[0])
 
 
-def found(block_type: bytes | None) -> Response:
-    """Answer with a block type. Raises NotFound if there is none."""
-    if block_type is None:
-        raise NotFound("Block type")
-    return document(block_type)
-
-
 def plain(text: str | None) -> str | None:
     """Give a text without the escaping of markup."""
     return text and html.unescape(text)
@@ -136,14 +128,4 @@ def plain(text: str | None) -> str | None:
 
 def record_event(conn: Connection, action: str, block_type: dict[str, Any]) -> None:
     """Record what happened to a block type, with the transaction that it happens in."""
-    event = {
-        "id": uuid7(),
-        "occurred": block_type["occurred"],
-        "event": f"prefect.block-type.{action}",
-        "resource": {
-            "prefect.resource.id": f"prefect.block-type.{block_type['id']}",
-            "prefect.resource.name": block_type["name"],
-        },
-        "payload": {name: block_type[name] for name in TOLD},
-    }
-    sql.events.create.send(conn, events=[event])
+    events.record(conn, [events.event("block-type", action, block_type, payload={name: block_type[name] for name in TOLD})])

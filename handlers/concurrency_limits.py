@@ -8,7 +8,7 @@ from psycopg import Connection
 import sql
 from handlers.concurrency_limits_v2 import record_event
 from handlers.domain.slots import send_give_back
-from handlers.errors import NotFound
+from handlers.errors import NotFound, require
 from handlers.http.messages import answer, body, document
 from schemas.concurrency_limits import LimitsFilter, Slots, SlotsReset, TagLimitCreate
 from schemas.settings import setting
@@ -62,9 +62,7 @@ def read(**reference: str | None) -> Response:
     """Give a limit by id or tag."""
     with connection() as conn:
         limit = sql.concurrency_limits.read(conn, **reference)
-    if limit is None:
-        raise NotFound("Concurrency limit")
-    return document(limit)
+    return document(require(limit, "Concurrency limit"))
 
 
 @blueprint.post("/filter")

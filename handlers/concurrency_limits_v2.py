@@ -7,8 +7,9 @@ from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
+from handlers.domain import events
 from handlers.domain.slots import scatter
-from handlers.errors import NotFound
+from handlers.errors import require
 from handlers.http.messages import answer, body, document, load, no_content
 from schemas.concurrency_limits_v2 import (
     LeaseRelease,
@@ -45,9 +46,7 @@ def read_concurrency_limit(id_or_name: str) -> Response:
     """Give a limit."""
     with connection() as conn:
         limit = sql.concurrency_limits_v2.read(conn, **reference(id_or_name))
-    if limit is None:
-        raise NotFound("Concurrency limit")
-    return document(limit)
+    return document(require(limit, "Concurrency limit"))
 
 
 @blueprint.post("/filter")
@@ -65,8 +64,7 @@ def update_concurrency_limit(id_or_name: str, **changes: Any) -> Response:
     changes = {**dict.fromkeys(LimitUpdate().fields), **changes}
     with transaction() as conn:
         id = sql.concurrency_limits_v2.lock(conn, **reference(id_or_name))
-        if id is None:
-            raise NotFound("Concurrency limit")
+        require(id, "Concurrency limit")
         if changes["active_slots"] is not None:
             sql.concurrency_limits_v2.drop_leases.send(conn, id=id, slots=changes["active_slots"])
         record_event(conn, "updated", sql.concurrency_limits_v2.update(conn, id=id, **changes))
@@ -79,8 +77,7 @@ def delete_concurrency_limit(id_or_name: str) -> Response:
     with transaction() as conn:
         sql.concurrency_limits_v2.lock_deployments.send(conn, **reference(id_or_name))
         limit = sql.concurrency_limits_v2.delete(conn, **reference(id_or_name))
-        if limit is None:
-            raise NotFound("Concurrency limit")
+        require(limit, "Concurrency limit")
         record_event(conn, "deleted", limit)
     return no_content()
 
@@ -163,14 +160,4 @@ def reference(id_or_name: str) -> dict[str, str | None]:
 
 def record_event(conn: Connection, action: str, limit: dict[str, Any], told: tuple[str, ...] = TOLD) -> None:
     """Record what happened to a limit, with the transaction that it happens in."""
-    event = {
-        "id": uuid7(),
-        "occurred": limit["occurred"],
-        "event": f"prefect.concurrency-limit.{action}",
-        "resource": {
-            "prefect.resource.id": f"prefect.concurrency-limit.{limit['id']}",
-            "prefect.resource.name": limit["name"],
-        },
-        "payload": {key: limit[key] for key in told},
-    }
-    sql.events.create.send(conn, events=[event])
+    events.record(conn, [events.event("concurrency-limit", action, limit, payload={key: limit[key] for key in told})])

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
+
+Row = TypeVar("Row")
 
 MAX_PROBLEMS = 100
 
@@ -12,6 +14,13 @@ class NotFound(Exception):
 
     def __init__(self, noun: str):
         super().__init__(f"{noun} not found")
+
+
+def require(row: Row, noun: str) -> Row:
+    """Give back what was found, one, several or how many. Raises NotFound for None, for 0 and for none of several."""
+    if row is None or row == 0 or (isinstance(row, (list, set)) and not row):
+        raise NotFound(noun)
+    return row
 
 
 class Conflict(Exception):

@@ -1,168 +1,36 @@
-"""Events that clients send: the websocket /api/events/in, and POST for those who have a list of them.
+"""Operations under /events."""
 
-What arrives on all of a process's sockets goes through one queue into the database, a batch in one transaction: up to
-BATCH_EVENTS of them, or what came within LINGER_SECONDS of the first. Clients take the answer to a ping as word that all they
-sent before it is stored, and send again what was not confirmed when a connection breaks. So pings (and closes) queue up with
-the events and are answered when what came before them is committed. While the database is away nothing is answered; when
-the queue is full no more is read, and what clients send waits in the network. A ping weighs in it as an event does.
-
-No event stops those behind it: what spoils a batch is found by halving, and passed over with a line in the log.
-"""
-
-import logging
-import threading
-import time
-from collections import Counter, deque
-from collections.abc import Callable
-from itertools import count
-from typing import Any, NamedTuple
+import base64
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from math import ceil
+from typing import Any
+from uuid import UUID
 
 import orjson
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from marshmallow import ValidationError
-from psycopg import errors
 
 import sql
-from handlers.domain.task_run_events import read_task_run, record_task_runs
 from handlers.errors import Invalid, invalid
-from handlers.http.messages import find_problems, no_content, read_body, takes
-from handlers.http.threads import keep_running
-from handlers.http.websockets import Purpose, Websocket, accept, loop
-from schemas.documents import read_document
+from handlers.http.messages import answer, body, document, find_problems, no_content, query, read_body, takes
+from handlers.http.websockets import accept
+from handlers.streams import event_stream
+from handlers.streams.event_recorder import EVENTS_IN, MAX_LENGTH, record, tell
+from schemas.addresses import api_path
+from schemas.event_history import COUNTABLES, UNIT_SECONDS, EventsCount, EventsFilter, EventsFurther, EventsPage
 from schemas.events import EVENT, read_fields
-from schemas.settings import setting
-from sql.database import transaction
-from sql.pool import NoConnection
-
-log = logging.getLogger("downbeat.events")
+from sql.database import connection
+from sql.filters import sort_by
+from sql.filters.events import compose_events
+from sql.ids import derived
 
 blueprint = Blueprint("events", __name__, url_prefix="/api/events")
 
-BATCH_EVENTS, BATCH_LENGTH = 500, 8 * 1024 * 1024
-MAX_LENGTH = setting("server.events.maximum_size_bytes")  # of one event
-QUEUE_LENGTH = 32 * 1024 * 1024  # characters of what waits, over all sockets of the process
-OVERHEAD = 500  # in characters, for what each thing that waits takes beside its text
-LINGER_SECONDS = 0.03
-RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 1
-TRIES = 5  # of a lone event that others stand in the way of
-
-# Classes of SQLSTATE: the database is away, full, stopping or read-only; the event does not fit; others were in the way.
-AWAY, UNFIT, IN_THE_WAY = ("08", "25", "53", "57", "58"), ("22", "23", "54"), ("23505", "40", "55", "57014")
-
-
-class Received(NamedTuple):
-    """What came on a socket: the text of an event, or a request to answer when what came before is stored."""
-
-    websocket: Websocket
-    text: str | None = None
-    answer: Callable[[], None] | None = None
-
-    @property
-    def length(self) -> int:
-        """How much of the queue it takes."""
-        return OVERHEAD + len(self.text or "")
-
-
-class Told(NamedTuple):
-    """An event, and the task run that it tells of, if any."""
-
-    event: dict[str, Any]
-    task_run: dict[str, Any] | None = None
-
-
-class Recorder:
-    """The queue of what was received and the thread that stores it, which the first event starts."""
-
-    def __init__(self):
-        self.queue: deque[Received] = deque()
-        self.length = self.answers_due = 0
-        self.unstored: Counter[Websocket] = Counter()
-        self.busy = self.stopping = False
-        self.paused: set[Websocket] = set()
-        self.changed = threading.Condition()
-        self.thread: threading.Thread | None = None
-
-    def receive(self, websocket: Websocket, text: str | None) -> None:
-        """Queue an event."""
-        if text is None:
-            reject("an event", "it is too long")
-        else:
-            self.put(Received(websocket, text))
-
-    def confirm(self, websocket: Websocket, answer: Callable[[], None]) -> None:
-        """Have `answer` called when everything that the socket has brought so far is stored."""
-        if self.unstored[websocket]:
-            self.put(Received(websocket, answer=answer))
-        else:
-            answer()
-
-    def put(self, received: Received) -> None:
-        """Queue what was received and wake the thread when it has a reason to start.
-
-        A socket that fills the queue is not read until there is room again.
-        """
-        with self.changed:
-            self.thread = keep_running(self.thread, "events", self.record_batch)
-            self.queue.append(received)
-            self.unstored[received.websocket] += 1
-            self.length += received.length
-            self.answers_due += received.answer is not None
-            if received.answer or len(self.queue) in (1, BATCH_EVENTS):
-                self.changed.notify_all()
-        if self.length > QUEUE_LENGTH:
-            received.websocket.pause()
-            self.paused.add(received.websocket)
-
-    def flush(self, deadline: float) -> None:
-        """Wait until everything is stored, at most until the deadline."""
-        with self.changed:
-            self.stopping = True
-            self.changed.notify_all()
-            self.changed.wait_for(lambda: not self.queue and not self.busy, max(0, deadline - time.monotonic()))
-
-    def record_batch(self) -> None:
-        """Store the next batch and answer those who wait for it; if that cannot be said of it, clients have to send it again."""
-        batch = self.take()
-        try:
-            store([received.text for received in batch if received.text is not None])
-            for received in batch:
-                if received.answer:
-                    received.answer()
-        except BaseException:
-            for websocket in {received.websocket for received in batch}:
-                loop.call(websocket.drop)
-            raise
-        finally:
-            with self.changed:
-                self.unstored -= Counter(received.websocket for received in batch)
-                self.busy = False
-                self.changed.notify_all()
-            loop.call(self.make_room)
-
-    def take(self) -> list[Received]:
-        """Wait for something to store, then a little for more, and give the next batch."""
-        batch: list[Received] = []
-        length = 0
-        with self.changed:
-            self.changed.wait_for(lambda: self.queue)
-            self.changed.wait_for(lambda: self.answers_due or self.stopping or len(self.queue) >= BATCH_EVENTS, LINGER_SECONDS)
-            while self.queue and len(batch) < BATCH_EVENTS and length < BATCH_LENGTH:
-                batch.append(self.queue.popleft())
-                length += batch[-1].length
-                self.answers_due -= batch[-1].answer is not None
-            self.length -= length
-            self.busy = True
-        return batch
-
-    def make_room(self) -> None:
-        """Read on from the sockets that had to wait, if there is room."""
-        while self.paused and self.length < QUEUE_LENGTH // 2:
-            self.paused.pop().resume()
-
-
-recorder = Recorder()
-rejected = count(1)
-EVENTS_IN = Purpose(recorder.receive, recorder.confirm, recorder.flush, MAX_LENGTH)
+MAX_SPANS = 1000
+MAX_TOKEN_FILTER = 1500  # bytes of a filter that travel in an address; proxies and gunicorn take lines of 4,000
+FIRST_SPAN = datetime(2024, 4, 1, tzinfo=timezone.utc)  # a Monday; as in sql.events.count_by_time
+page_schema = EventsPage()
 
 
 @blueprint.post("")
@@ -191,115 +59,117 @@ def stream_events_in() -> Response:
     return accept(EVENTS_IN)
 
 
-def store(texts: list[str]) -> None:
-    """Store events and the task runs that they tell of; those that cannot be stored are logged and left out.
-
-    Halves a batch until what spoils it is alone. Tries again for as long as the database is away.
-    """
-    batches = [[told for text in texts if (told := read_event(text))]]
-    failures = 0
-    while batches:
-        batch = batches.pop()
-        try:
-            record(batch)
-            failures = 0
-        except Exception as error:
-            if may_pass(error, len(batch), failures):
-                if not isinstance(error, NoConnection):  # which is said once by the pool
-                    log.warning("events are stored later: %s", error)
-                time.sleep(min(RETRY_SECONDS * 2 ** min(failures, 10), MAX_RETRY_SECONDS))
-                failures += 1
-                batches.append(batch)
-            else:
-                failures = 0
-                batches += split(batch, error)
+@blueprint.get("/out", websocket=True)
+def stream_events_out() -> Response:
+    """Send a client the events that match its filter."""
+    return accept(event_stream.follower.purpose)
 
 
-def may_pass(error: Exception, number: int, failures: int) -> bool:
-    """Tell whether to try a batch of `number` events again as it is, after so many failures.
-
-    So it is while the database is at fault. A lone event that others stand in the way of, such as whoever holds a lock, has
-    TRIES; a larger batch is better split. Of an error that says nothing, a mistake of ours perhaps, the database tells whose
-    fault it is: the same statements without an event succeed or do not.
-    """
-    state = find_state(error)
-    is_in_the_way = state.startswith(IN_THE_WAY)
-    if not is_in_the_way and state.startswith(AWAY + UNFIT):
-        return state.startswith(AWAY)
-    return (is_in_the_way and number == 1 and failures < TRIES) or not takes_events()
+@blueprint.post("/filter")
+@body(EventsFilter)
+def filter_events(filter: dict[str, Any], limit: int) -> Response:
+    """List the events that match: the first page, how many match in all, and the address of the next page."""
+    return show_page(filter, limit)
 
 
-def find_state(error: Exception) -> str:
-    """Give the SQLSTATE of an error: that of a lost connection if it comes from psycopg, and '' for any other exception."""
-    if isinstance(error, errors.Error) and error.sqlstate:
-        return error.sqlstate
-    return "08000" if isinstance(error, (errors.OperationalError, errors.InterfaceError)) else ""
-
-
-def takes_events() -> bool:
-    """Tell whether the database does what storing events asks of it, by storing none."""
+@blueprint.get("/filter/next")
+@query(EventsFurther)
+def filter_events_further(token: str) -> Response:
+    """List the events of a further page, which the token in its address describes (403 if it is not one of ours)."""
     try:
-        with transaction() as conn:
-            sql.events.create.send(conn, events=[])
-            sql.task_run_events.lock_flow_runs.send(conn, flow_run_ids=[])
-            sql.task_run_events.upsert.send(conn, task_runs=[])
-            sql.task_run_events.create_states.send(conn, states=[])
-    except Exception as error:
-        log.warning("the database takes no events: %s", error)
-        return False
-    return True
+        page = page_schema.load(read_token(token))
+    except (ValueError, ValidationError):
+        return answer({"detail": "The page token is not valid."}, 403)
+    return show_page(**page)
 
 
-def split(batch: list[Told], error: Exception) -> list[list[Told]]:
-    """Halve a batch that was refused, the half that goes first last; of a lone event only its task run is given up first."""
-    if len(batch) > 1:
-        middle = len(batch) // 2
-        return [batch[middle:], batch[:middle]]
-    told = batch[0]
-    if told.task_run:
-        reject(f"the task run that event {told.event['id']} tells of", error)
-        return [[Told(told.event)]]
-    reject(f"event {told.event['id']}", error)
-    return []
-
-
-def reject(what: str, reason: object, text: str = "") -> None:
-    """Say in the log what is left out, how many that makes, and why; with a traceback where the reason is none of the known."""
-    is_known = not isinstance(reason, Exception) or isinstance(reason, (ValueError, ValidationError, errors.Error))
-    log.log(
-        logging.WARNING if is_known else logging.ERROR,
-        "%s is rejected (%d so far in this process): %s%s",
-        what,
-        next(rejected),
-        reason,
-        f": {text[:200]!r}" if text else "",
-        exc_info=None if is_known else reason,
+@blueprint.post("/count-by/<countable>")
+@body(EventsCount)
+def count_events(countable: str, filter: dict[str, Any], time_unit: str, time_interval: float) -> Response:
+    """Count the events that match: by span of time, by name, or by the resource that they happened to."""
+    if countable not in COUNTABLES:
+        message = f"Must be one of {', '.join(COUNTABLES)}."
+        raise Invalid([{"type": "enum", "loc": ["path", "countable"], "msg": message, "input": countable}])
+    chosen = compose_events(filter["events"], filter["resources"])
+    if countable in ("event", "resource"):
+        count = sql.events.count_by_event if countable == "event" else sql.events.count_by_resource
+        with connection() as conn:
+            return document(count(conn, filter=chosen))
+    unit, steps = ("day", 1) if countable == "day" else (time_unit, time_interval)
+    span = timedelta(seconds=UNIT_SECONDS[unit] * steps)
+    starts = list(span_starts(**filter["events"]["occurred"], unit=timedelta(seconds=UNIT_SECONDS[unit]), span=span))
+    with connection() as conn:
+        rows = sql.events.count_by_time(
+            conn, filter=chosen, span=f"{span.days} days {span.seconds}.{span.microseconds:06} seconds"
+        )
+    counts = {row["start"]: row["count"] for row in rows}
+    return answer(
+        [
+            {
+                "value": str(place),
+                "label": start.isoformat(),
+                "count": counts.get(start, 0),
+                "start_time": start,
+                "end_time": start + span - timedelta(microseconds=1),
+            }
+            for place, start in enumerate(starts)
+        ]
     )
 
 
-def record(batch: list[Told]) -> None:
-    """Store events and their task runs in one transaction."""
-    with transaction() as conn:
-        sql.events.create.send(conn, events=[told.event for told in batch])
-        record_task_runs(conn, [told.task_run for told in batch if told.task_run])
+def show_page(filter: dict[str, Any], limit: int, offset: int = 0, total: int | None = None) -> Response:
+    """Answer with a page of the events that match. They are counted for the first page only; its successors are told."""
+    statements = sql.events
+    chosen, order = compose_events(filter["events"], filter["resources"]), sort_by("events", filter["order"])
+    page, count = (statements.page, statements.count)
+    if filter["distinct"]:
+        page, count = (statements.page_of_resources, statements.count_resources)
+    with connection() as conn:
+        found = page.send(conn, filter=chosen, sort=order, limit=limit, offset=offset)
+        if total is None:
+            total = count(conn, filter=chosen)
+        rows = statements.read_many(conn, ids=[row["id"] for row in found.result()])
+    address = None
+    if offset + limit < total:
+        token = write_token(filter["sent"], limit=limit, offset=offset + limit, total=total)
+        address = f"{request.host_url.rstrip('/')}{api_path()}/events/filter/next?page-token={token}"
+    rest = {"total": total, "next_page": address}
+    return document(b'{"events":' + rows + b"," + orjson.dumps(rest)[1:])
 
 
-def read_event(text: str) -> Told | None:
-    """Read a message; None, and a line in the log, for what is no event."""
-    content = None
+def write_token(sent: dict[str, Any], **place: int) -> str:
+    """Give the token of a page: the filter and the place where the page begins. A long filter is kept here, and named in it."""
+    content = orjson.dumps(sent, option=orjson.OPT_UTC_Z)
+    if len(content) > MAX_TOKEN_FILTER:
+        id = str(derived("event_filter", content.decode()))
+        with connection() as conn:
+            sql.event_filters.upsert(conn, id=id, content=content)
+        content = orjson.dumps(id)
+    return base64.urlsafe_b64encode(orjson.dumps({"filter": orjson.Fragment(content), **place})).decode()
+
+
+def read_token(token: str) -> Any:
+    """Give what a token holds, the filter that it names in place of the name. Raises ValueError for what is none of ours."""
+    page = orjson.loads(base64.urlsafe_b64decode(token))
+    if isinstance(page, dict) and isinstance(page.get("filter"), str):
+        with connection() as conn:
+            page["filter"] = orjson.loads(sql.event_filters.read(conn, id=UUID(page["filter"])) or b"null")
+    return page
+
+
+def span_starts(since: datetime, until: datetime, unit: timedelta, span: timedelta) -> Iterator[datetime]:
+    """Give the start of each span of time that has a moment between two times; none begins after the present unit of time.
+
+    Raises Invalid for more than MAX_SPANS.
+    """
     try:
-        content = read_document(text)
-        return tell(read_fields(content, EVENT))
-    except Exception as error:  # whatever a client has thought of, it is about this event only
-        id = content.get("id") if isinstance(content, dict) else None
-        reject(f"event {id[:50]!r}" if isinstance(id, str) else "an event", error, text)
-        return None
-
-
-def tell(event: dict[str, Any]) -> Told:
-    """Put an event together with the task run that it tells of."""
-    try:
-        return Told(event, read_task_run(event))
-    except ValidationError as error:
-        reject(f"the task run that event {event['id']} tells of", error)
-        return Told(event)
+        if (number := ceil((until - since) / span)) > MAX_SPANS:
+            raise invalid(f"makes {number} spans, more than {MAX_SPANS}", "time_interval")
+        if until > (now := datetime.now(timezone.utc)):
+            until = FIRST_SPAN + ((now - FIRST_SPAN) // unit + 1) * unit - timedelta(microseconds=1)
+        start = FIRST_SPAN + (since - FIRST_SPAN) // span * span
+        while start < until:
+            yield start
+            start += span
+    except OverflowError:
+        raise invalid("makes spans beyond the times there are", "time_interval") from None

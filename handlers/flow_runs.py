@@ -14,7 +14,7 @@ import sql
 from handlers.domain.deletion import delete_flow_runs
 from handlers.domain.job_variables import check_run
 from handlers.domain.names import generate_name
-from handlers.errors import BadRequest, Conflict, NotFound, Unavailable, Unprocessable
+from handlers.errors import BadRequest, Conflict, NotFound, Unavailable, Unprocessable, require
 from handlers.http import lists
 from handlers.http.access import client_version, created_by
 from handlers.http.messages import answer, body, document, load, no_content, query, read_body, takes
@@ -75,8 +75,7 @@ def update_flow_run(id: str, **changes: Any) -> Response:
     with transaction() as conn:
         if deployment_id:
             check_changeable(sql.flow_runs.lock(conn, id=id), deployment_id)
-        if not sql.flow_runs.update(conn, id=id, changes=changes):
-            raise NotFound("Flow run")
+        require(sql.flow_runs.update(conn, id=id, changes=changes), "Flow run")
     return no_content()
 
 
@@ -92,9 +91,7 @@ def read_flow_run(id: str) -> Response:
     """Give a flow run."""
     with connection() as conn:
         run = sql.flow_runs.read(conn, id=id)
-    if run is None:
-        raise NotFound("Flow run")
-    return document(run)
+    return document(require(run, "Flow run"))
 
 
 @blueprint.get("/<id:id>/graph")
@@ -143,8 +140,7 @@ def delete_flow_run(id: str) -> Response:
     """Delete a flow run with its task runs, states, inputs and logs."""
     with transaction() as conn:
         deleted = delete_flow_runs(conn, [id])
-    if not deleted:
-        raise NotFound("Flow run")
+    require(deleted, "Flow run")
     return no_content()
 
 
@@ -215,8 +211,7 @@ def read_flow_run_input(id: str, key: str) -> Response:
     with connection() as conn:
         # A key with a NUL is nobody's, and libpq would cut it there.
         value = None if "\0" in key else sql.flow_run_inputs.read(conn, flow_run_id=id, key=key)
-    if value is None:
-        raise NotFound("Flow run input")
+    require(value, "Flow run input")
     return Response(value, content_type="text/plain; charset=utf-8")
 
 
@@ -225,8 +220,7 @@ def delete_flow_run_input(id: str, key: str) -> Response:
     """Delete an input of a flow run."""
     with connection() as conn:
         deleted = "\0" not in key and sql.flow_run_inputs.delete(conn, flow_run_id=id, key=key)
-    if not deleted:
-        raise NotFound("Flow run input")
+    require(deleted, "Flow run input")
     return no_content()
 
 
@@ -244,8 +238,7 @@ def update_flow_run_labels(id: str) -> Response:
     labels = load(labels_schema, read_body())
     with connection() as conn:
         updated = sql.flow_runs.update_labels(conn, id=id, labels=labels)
-    if not updated:
-        raise NotFound("Flow run")
+    require(updated, "Flow run")
     return no_content()
 
 
@@ -256,8 +249,7 @@ def download_logs(id: str) -> Response:
     Pages begin small, for those who ask and do not read, and grow.
     """
     page = read_log_page(id, BEGINNING, FIRST_PAGE)
-    if page is None:
-        raise NotFound("Flow run")
+    require(page, "Flow run")
     name = quote(f"{page['name']}-logs.csv", safe="")
     response = Response(generate_lines(id, page), content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f"attachment; filename=\"flow-run-logs.csv\"; filename*=UTF-8''{name}"
@@ -284,8 +276,7 @@ def check_job_variables(id: str, job_variables: dict[str, Any]) -> UUID:
 
 def check_changeable(run: dict[str, Any] | None, deployment_id: UUID | None = None) -> None:
     """Make sure that job variables of a run can change, as they were checked for a deployment. Raises NotFound and BadRequest."""
-    if run is None:
-        raise NotFound("Flow run")
+    require(run, "Flow run")
     if run["state_type"] is None:
         raise BadRequest("Job variables can only be updated for a flow run that has a state.")
     if run["state_type"] != "SCHEDULED":
@@ -311,8 +302,7 @@ def rules_for_flow_run(force: bool) -> Compiled:
 
 def show_graph(graph: bytes | None, id: str, max_nodes: int) -> Response:
     """Answer with a graph, unless there is none or it is too large."""
-    if graph is None:
-        raise NotFound("Flow run")
+    require(graph, "Flow run")
     if graph == b"null":
         raise BadRequest(f"The graph of flow run {id} has more than {max_nodes} nodes.")
     return document(graph)

@@ -6,8 +6,9 @@ from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
+from handlers.domain import events
 from handlers.domain.deletion import delete_flows
-from handlers.errors import NotFound
+from handlers.errors import require
 from handlers.http import lists
 from handlers.http.messages import answer, body, document, no_content
 from schemas.flows import FlowCreate, FlowCriteria, FlowsDelete, FlowsFilter, FlowsPaginate, FlowUpdate
@@ -39,8 +40,7 @@ def update_flow(id: str, tags: list[str] | None = None) -> Response:
     """Replace a flow's tags."""
     with transaction() as conn:
         flow = sql.flows.update(conn, id=id, tags=tags)
-        if flow is None:
-            raise NotFound("Flow")
+        require(flow, "Flow")
         record_events(conn, "updated", [flow])
     return no_content()
 
@@ -58,9 +58,7 @@ def read_flow_by_name(name: str) -> Response:
     with connection() as conn:
         # A name with a NUL is nobody's, and libpq would cut it there.
         flow = None if "\0" in name else sql.flows.read_by_name(conn, name=name)
-    if flow is None:
-        raise NotFound("Flow")
-    return document(flow)
+    return document(require(flow, "Flow"))
 
 
 @blueprint.get("/<id:id>")
@@ -68,9 +66,7 @@ def read_flow(id: str) -> Response:
     """Give a flow."""
     with connection() as conn:
         flow = sql.flows.read(conn, id=id)
-    if flow is None:
-        raise NotFound("Flow")
-    return document(flow)
+    return document(require(flow, "Flow"))
 
 
 @blueprint.post("/filter")
@@ -86,8 +82,7 @@ def delete_flow(id: str) -> Response:
     with transaction() as conn:
         deleted = delete_flows(conn, [id])
         record_events(conn, "deleted", deleted)
-    if not deleted:
-        raise NotFound("Flow")
+    require(deleted, "Flow")
     return no_content()
 
 
@@ -113,16 +108,5 @@ def paginate_flows(**arguments: Any) -> Response:
 
 def record_events(conn: Connection, action: str, flows: list[dict[str, Any]]) -> None:
     """Record what happened to flows, with the transaction that it happens in."""
-    if not flows:
-        return
-    events = [
-        {
-            "id": uuid7(),
-            "occurred": flow["occurred"],
-            "event": f"prefect.flow.{action}",
-            "resource": {"prefect.resource.id": f"prefect.flow.{flow['id']}", "prefect.resource.name": flow["name"]},
-            "payload": {"name": flow["name"], "tags": flow["tags"], "labels": flow["labels"]},
-        }
-        for flow in flows
-    ]
-    sql.events.create.send(conn, events=events)
+    told = ("name", "tags", "labels")
+    events.record(conn, [events.event("flow", action, flow, payload={key: flow[key] for key in told}) for flow in flows])

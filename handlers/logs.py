@@ -10,6 +10,8 @@ from psycopg import errors
 import sql
 from handlers.errors import invalid
 from handlers.http.messages import body, document, load, read_body, takes
+from handlers.http.websockets import accept
+from handlers.streams import log_stream
 from schemas.documents import is_nested_too_deeply
 from schemas.fields import parse_time
 from schemas.logs import LogCreate, LogsFilter, is_plain
@@ -39,6 +41,12 @@ def create_logs() -> Response:
             if error.diag.constraint_name != "pk_log":
                 raise
     return document(None, 201)
+
+
+@blueprint.get("/out", websocket=True)
+def stream_logs_out() -> Response:
+    """Send a client the logs that match its filter, as they are stored."""
+    return accept(log_stream.follower.purpose)
 
 
 @blueprint.post("/filter")

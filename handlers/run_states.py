@@ -3,7 +3,7 @@
 from flask import Blueprint, Response
 
 import sql
-from handlers.errors import NotFound
+from handlers.errors import require
 from handlers.http.messages import document, query
 from schemas.run_states import FlowRunStatesFilter, TaskRunStatesFilter
 from sql.database import connection
@@ -17,9 +17,7 @@ def read_state(id: str, run: str) -> Response:
     """Give a state of a run."""
     with connection() as conn:
         state = sql.run_states.read(conn, id=id, run=run)
-    if state is None:
-        raise NotFound("Flow run state" if run == "flow_run" else "Task run state")
-    return document(state)
+    return document(require(state, "Flow run state" if run == "flow_run" else "Task run state"))
 
 
 @blueprint.get("/flow_run_states/")

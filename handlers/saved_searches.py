@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 import sql
-from handlers.errors import NotFound
+from handlers.errors import require
 from handlers.http.messages import body, document, no_content
 from schemas.saved_searches import SavedSearchCreate, SavedSearchesFilter
 from sql.database import connection, transaction
@@ -29,17 +29,14 @@ def read_saved_search(id: str) -> Response:
     """Give a saved search."""
     with connection() as conn:
         saved = sql.saved_searches.read(conn, id=id)
-    if saved is None:
-        raise NotFound("Saved search")
-    return document(saved)
+    return document(require(saved, "Saved search"))
 
 
 @blueprint.delete("/<id:id>")
 def delete_saved_search(id: str) -> Response:
     """Delete a saved search."""
     with connection() as conn:
-        if not sql.saved_searches.delete(conn, id=id):
-            raise NotFound("Saved search")
+        require(sql.saved_searches.delete(conn, id=id), "Saved search")
     return no_content()
 
 

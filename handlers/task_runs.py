@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 import sql
 from handlers.domain.names import generate_name
 from handlers.domain.slots import send_give_back
-from handlers.errors import NotFound
+from handlers.errors import require
 from handlers.http import lists
 from handlers.http.messages import answer, body, document, no_content
 from handlers.rules.creation import create_task_run
@@ -36,8 +36,7 @@ def update_task_run(id: str, **changes: Any) -> Response:
     name = (changes["name"] or generate_name()) if changes else None
     with connection() as conn:
         updated = sql.task_runs.update(conn, id=id, name=name)
-    if not updated:
-        raise NotFound("Task run")
+    require(updated, "Task run")
     return no_content()
 
 
@@ -53,9 +52,7 @@ def read_task_run(id: str) -> Response:
     """Give a task run."""
     with connection() as conn:
         run = sql.task_runs.read(conn, id=id)
-    if run is None:
-        raise NotFound("Task")
-    return document(run)
+    return document(require(run, "Task"))
 
 
 @blueprint.post("/filter")
@@ -79,8 +76,7 @@ def delete_task_run(id: str) -> Response:
         sql.task_runs.lock_subflows.send(conn, id=id)
         deleted = sql.task_runs.delete.send(conn, id=id)
         send_give_back(conn, holder_ids=[id])
-    if not deleted.result():
-        raise NotFound("Task")
+    require(deleted.result(), "Task")
     return no_content()
 
 

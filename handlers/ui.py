@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 import sql
 from handlers.domain.inputs import find_form_errors
-from handlers.errors import NotFound, Unprocessable
+from handlers.errors import Unprocessable, require
 from handlers.http.messages import answer, body, document
 from schemas.state_types import TERMINAL
 from schemas.task_runs import TaskRunCriteria
@@ -87,6 +87,4 @@ def read_task_run(id: str) -> Response:
     """Give a task run with the name of its flow run."""
     with connection() as conn:
         run = sql.ui.read_task_run(conn, id=id)
-    if run is None:
-        raise NotFound("Task")
-    return document(run)
+    return document(require(run, "Task"))

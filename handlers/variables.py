@@ -6,7 +6,8 @@ from flask import Blueprint, Response
 from psycopg import Connection, errors
 
 import sql
-from handlers.errors import Conflict, NotFound
+from handlers.domain import events
+from handlers.errors import Conflict, require
 from handlers.http import lists
 from handlers.http.messages import answer, body, document, no_content
 from schemas.variables import VariableCreate, VariableCriteria, VariablesFilter, VariableUpdate
@@ -34,14 +35,14 @@ def create_variable(name: str, value: Any, tags: list[str]) -> Response:
 def read_variable(id: str) -> Response:
     """Give a variable."""
     with connection() as conn:
-        return found(sql.variables.read(conn, id=id))
+        return document(require(sql.variables.read(conn, id=id), "Variable"))
 
 
 @blueprint.get("/name/<name>")
 def read_variable_by_name(name: str) -> Response:
     """Give the variable of a name."""
     with connection() as conn:
-        return found(sql.variables.read_by_name(conn, name=name))
+        return document(require(sql.variables.read_by_name(conn, name=name), "Variable"))
 
 
 @blueprint.post("/filter")
@@ -84,13 +85,6 @@ def delete_variable_by_name(name: str) -> Response:
     return delete(name=name)
 
 
-def found(variable: bytes | None) -> Response:
-    """Answer with a variable. Raises NotFound if there is none."""
-    if variable is None:
-        raise NotFound("Variable")
-    return document(variable)
-
-
 def taken(name: str) -> Conflict:
     """Make the error for a name that another variable has."""
     return Conflict(f"A variable with the name {name!r} already exists.")
@@ -115,16 +109,5 @@ def delete(id: str | None = None, name: str | None = None) -> Response:
 
 def record_event(conn: Connection, action: str, variable: dict[str, Any] | None) -> None:
     """Record what happened to a variable, with the transaction that it happens in. Raises NotFound if there is none."""
-    if variable is None:
-        raise NotFound("Variable")
-    event = {
-        "id": uuid7(),
-        "occurred": variable["occurred"],
-        "event": f"prefect.variable.{action}",
-        "resource": {
-            "prefect.resource.id": f"prefect.variable.{variable['id']}",
-            "prefect.resource.name": variable["name"],
-        },
-        "payload": {"name": variable["name"], "value": variable["value"], "tags": variable["tags"]},
-    }
-    sql.events.create.send(conn, events=[event])
+    told = {key: require(variable, "Variable")[key] for key in ("name", "value", "tags")}
+    events.record(conn, [events.event("variable", action, variable, payload=told)])

@@ -20,7 +20,7 @@ from handlers.domain.work_pools import (
     update_pool,
     update_queue,
 )
-from handlers.errors import NotFound, Unprocessable
+from handlers.errors import NotFound, Unprocessable, require
 from handlers.http import lists
 from handlers.http.access import client_version
 from handlers.http.messages import answer, body, document, no_content
@@ -67,8 +67,7 @@ def read_work_pool(name: str) -> Response:
     """Give the pool of a name."""
     with connection() as conn:
         pool = sql.work_pools.read(conn, name=name)
-    if pool is None:
-        raise NotFound(f"Work pool {name!r}")
+    require(pool, f"Work pool {name!r}")
     return document(for_client(pool))
 
 
@@ -114,9 +113,7 @@ def read_concurrency_status(name: str, page: int, limit: int, **arguments: int) 
     offset = (page - 1) * limit
     with connection() as conn:
         status = sql.work_pools.concurrency_status(conn, name=name, page=page, limit=limit, offset=offset, **arguments)
-    if status is None:
-        raise NotFound(f"Work pool {name!r}")
-    return document(status)
+    return document(require(status, f"Work pool {name!r}"))
 
 
 @blueprint.post("/<name>/get_scheduled_flow_runs")
@@ -149,9 +146,7 @@ def read_work_queue(work_pool_name: str, name: str) -> Response:
     """Give a queue of a pool."""
     with connection() as conn:
         queue = sql.work_queues.read_in_pool(conn, work_pool_name=work_pool_name, name=name)
-    if queue is None:
-        raise NotFound(f"Work queue '{work_pool_name}/{name}'")
-    return document(queue)
+    return document(require(queue, f"Work queue '{work_pool_name}/{name}'"))
 
 
 @blueprint.patch("/<work_pool_name>/queues/<work_queue_name>")
@@ -191,8 +186,7 @@ def record_worker_heartbeat(work_pool_name: str, **heartbeat: Any) -> Response:
     """Note that a worker is alive; the first one makes its pool ready."""
     with transaction() as conn:
         pool = sql.workers.record_heartbeat(conn, id=uuid7(), work_pool_name=work_pool_name, **heartbeat)
-        if pool is None:
-            raise NotFound(f"Work pool {work_pool_name!r}")
+        require(pool, f"Work pool {work_pool_name!r}")
         if pool["status"] == "NOT_READY":
             set_pool_status(conn, pool["id"], "NOT_READY", "READY")
     return no_content()
@@ -212,8 +206,7 @@ def filter_workers(work_pool_name: str, limit: int, offset: int, workers: dict |
 def delete_worker(work_pool_name: str, name: str) -> Response:
     """Forget a worker of a pool."""
     with connection() as conn:
-        if not sql.workers.delete(conn, work_pool_id=read_pool_id(conn, work_pool_name), name=name):
-            raise NotFound(f"Worker {name!r}")
+        require(sql.workers.delete(conn, work_pool_id=read_pool_id(conn, work_pool_name), name=name), f"Worker {name!r}")
     return no_content()
 
 
@@ -241,6 +234,5 @@ def refuse_reserved(action: str) -> Response:
 def read_pool_id(conn: Connection, name: str) -> str:
     """Give the id of the pool of a name. Raises NotFound."""
     id = sql.work_pools.read_id(conn, name=name)
-    if id is None:
-        raise NotFound(f"Work pool {name!r}")
+    require(id, f"Work pool {name!r}")
     return str(id)

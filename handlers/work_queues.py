@@ -16,7 +16,7 @@ from handlers.domain.work_pools import (
     mark_ready,
     update_queue,
 )
-from handlers.errors import NotFound
+from handlers.errors import require
 from handlers.http import lists
 from handlers.http.messages import body, document, no_content
 from schemas.work_queues import WorkQueueConcurrency, WorkQueueCreate, WorkQueuePoll, WorkQueuesFilter, WorkQueueUpdate
@@ -52,9 +52,7 @@ def read_work_queue_by_name(name: str) -> Response:
     """Give the queue of a name in the pool of agents."""
     with connection() as conn:
         queue = sql.work_queues.read_by_name(conn, name=name)
-    if queue is None:
-        raise NotFound(f"Work queue {name!r}")
-    return document(queue)
+    return document(require(queue, f"Work queue {name!r}"))
 
 
 @blueprint.get("/<id:id>")
@@ -62,9 +60,7 @@ def read_work_queue(id: str) -> Response:
     """Give a queue."""
     with connection() as conn:
         queue = sql.work_queues.read(conn, id=id)
-    if queue is None:
-        raise NotFound(f"Work queue {id}")
-    return document(queue)
+    return document(require(queue, f"Work queue {id}"))
 
 
 @blueprint.post("/<id:id>/get_runs")
@@ -73,8 +69,7 @@ def poll_work_queue(id: str, **arguments: Any) -> Response:
     """List the runs of a queue that are due, and note that it was polled unless a browser asks."""
     with connection() as conn:
         queue = sql.polls.read_work_queue(conn, id=id)
-        if queue is None:
-            raise NotFound(f"Work queue {id}")
+        require(queue, f"Work queue {id}")
         runs = b"[]" if queue["is_paused"] else sql.polls.of_work_queue(conn, id=id, free_slots=queue["free_slots"], **arguments)
         if request.headers.get("X-Prefect-UI", "").lower() not in ("true", "1", "yes", "on", "t", "y"):
             note_poll(conn, [id], queue["has_unready"])
@@ -102,9 +97,7 @@ def read_concurrency_status(id: str, page: int, limit: int) -> Response:
     """Give the runs that hold slots of a queue."""
     with connection() as conn:
         status = sql.work_queues.concurrency_status(conn, id=id, page=page, limit=limit, offset=(page - 1) * limit)
-    if status is None:
-        raise NotFound(f"Work queue {id}")
-    return document(status)
+    return document(require(status, f"Work queue {id}"))
 
 
 @blueprint.get("/<id:id>/status")
@@ -112,16 +105,13 @@ def read_status(id: str) -> Response:
     """Tell whether a queue is polled and its runs start in time."""
     with connection() as conn:
         status = sql.work_queues.status(conn, id=id)
-    if status is None:
-        raise NotFound(f"Work queue {id}")
-    return document(status)
+    return document(require(status, f"Work queue {id}"))
 
 
 def lock(conn: Connection, id: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Lock the pool of a queue, then the queue, and give both. Raises NotFound."""
     name = sql.work_queues.read_pool_name(conn, id=id)
-    if name is None:
-        raise NotFound(f"Work queue {id}")
+    require(name, f"Work queue {id}")
     pool = lock_pool(conn, name)
     return pool, lock_queue(conn, pool, id=id)
 

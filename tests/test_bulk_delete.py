@@ -9,7 +9,7 @@ from psycopg import Connection, errors
 
 import sql
 from handlers.domain.deletion import delete_flow_runs, delete_flows
-from handlers.rules import deletion
+from handlers.domain import deletion
 from sql import database as db
 from sql.database import connect, within
 from sql.ids import uuid7

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 import sql
-from handlers.deployment_schedules import create
-from handlers.deployments import DEFAULTS, delete_deployments, what_to_schedule
+from handlers.domain.deployment_schedules import create
+from handlers.domain.deployments import DEFAULTS, delete_deployments, what_to_schedule
 from handlers.domain.schedules import schedule_deployment
 from sql import database as db
 from sql.database import connect, within

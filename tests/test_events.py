@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 import sql
-from handlers.events import read_event, store
+from handlers.streams.event_recorder import read_event, store
 from schemas.events import MAX_RESOURCE_ID_BYTES
 from sql import database as db
 from sql.database import connect

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 import sql
-from handlers import log_downloads
+from handlers import flow_runs
 from sql import database as db
 from sql.database import connect
 from tests.resources import NOBODY, make_flow_run
@@ -79,10 +79,10 @@ def test_a_page_ends_after_a_megabyte(client, module_database):
             " SELECT 'n', 20, repeat('x', 600 * 1024), %s, now() + n * interval '1 second' FROM generate_series(1, 5) AS n",
             (run["id"],),
         )
-    page, lengths = log_downloads.read_page(run["id"], log_downloads.BEGINNING, 1000), []
+    page, lengths = flow_runs.read_log_page(run["id"], flow_runs.BEGINNING, 1000), []
     while page["lines"]:
         lengths.append(page["lines"].count("\r\n"))
-        page = log_downloads.read_page(run["id"], page, 1000)
+        page = flow_runs.read_log_page(run["id"], page, 1000)
     assert lengths == [2, 2, 1]
 
 

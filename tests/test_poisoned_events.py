@@ -7,9 +7,9 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from handlers import events as handler
-from handlers.events import OVERHEAD, QUEUE_LENGTH, Recorder, read_event, store
 from handlers.http import threads
+from handlers.streams import event_recorder as handler
+from handlers.streams.event_recorder import OVERHEAD, QUEUE_LENGTH, Recorder, read_event, store
 from schemas.documents import MAX_NESTING, find_nul
 from schemas.events import MAX_RESOURCE_ID_BYTES
 from sql.database import connect

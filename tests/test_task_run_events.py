@@ -9,7 +9,7 @@ import pytest
 from marshmallow import ValidationError
 
 from handlers.domain.task_run_events import read_task_run, record_task_runs
-from handlers.events import Told, record
+from handlers.streams.event_recorder import Told, record
 from schemas.events import EVENT, read_fields
 from schemas.states import NO_DETAILS
 from sql import database as db

@@ -5,6 +5,7 @@ from typing import Any
 from psycopg import Connection
 
 import sql
+from handlers.domain.events import event, record, resource
 from sql.ids import uuid7
 
 
@@ -26,19 +27,6 @@ def record_event(conn: Connection, action: str, collection: dict[str, Any]) -> N
         "flow-run": ("flow-run", collection["flow_run_id"]),
         "task-run": ("task-run", collection["task_run_id"]),
     }
-    event = {
-        "id": uuid7(),
-        "occurred": collection["occurred"],
-        "event": f"prefect.artifact-collection.{action}",
-        "resource": {
-            "prefect.resource.id": f"prefect.artifact-collection.{collection['id']}",
-            "prefect.resource.name": collection["key"],
-        },
-        "related": [
-            {"prefect.resource.id": f"prefect.{kind}.{id}", "prefect.resource.role": role}
-            for role, (kind, id) in related.items()
-            if id is not None
-        ],
-        "payload": {name: collection[name] for name in ("key", "type", "data", "description")},
-    }
-    sql.events.create.send(conn, events=[event])
+    named = [resource(kind, id, role=role) for role, (kind, id) in related.items() if id is not None]
+    payload = {name: collection[name] for name in ("key", "type", "data", "description")}
+    record(conn, [event("artifact-collection", action, {**collection, "name": collection["key"]}, named, payload)])

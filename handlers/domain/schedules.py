@@ -12,6 +12,7 @@ from psycopg import Connection
 
 import sql
 from handlers.domain.due_times import choose, due_times, read_zone
+from handlers.domain.events import record, resource
 from handlers.domain.names import generate_name
 from sql.ids import derived, uuid7
 
@@ -94,14 +95,11 @@ def tell_failures(conn: Connection, failed: list[tuple[dict[str, Any], str]]) ->
     events = []
     for schedule, reason in failed:
         log.warning("schedule %s of deployment %s is passed over: %a", schedule["id"], schedule["deployment_id"], reason)
-        resource = {
-            "prefect.resource.id": f"prefect.deployment.{schedule['deployment_id']}",
-            "prefect.resource.name": schedule["deployment_name"],
-        }
+        named = resource("deployment", schedule["deployment_id"], schedule["deployment_name"])
         payload = {"schedule_id": str(schedule["id"]), "reason": reason}
-        events.append({"id": schedule["failure_id"], "event": FAILURE, "resource": resource, "payload": payload})
+        events.append({"id": schedule["failure_id"], "event": FAILURE, "resource": named, "payload": payload})
     if events:
-        sql.events.create.send(conn, events=events)
+        record(conn, events)
         sql.loops.mark_deployments_not_ready.send(conn, ids=[schedule["deployment_id"] for schedule, _ in failed])
 
 

@@ -11,7 +11,8 @@ from uuid import UUID
 from psycopg import Connection, errors
 
 import sql
-from handlers.errors import Conflict, NotFound
+from handlers.domain.events import event, record, resource
+from handlers.errors import Conflict, require
 from sql.ids import uuid7
 
 AGENT_POOL = "default-agent-pool"
@@ -42,8 +43,7 @@ def create_pool(conn: Connection, **fields: Any) -> dict[str, Any]:
 def lock_pool(conn: Connection, name: str) -> dict[str, Any]:
     """Give a pool as it is, which nobody else changes until the transaction ends. Raises NotFound."""
     pool = sql.work_pools.lock(conn, name=name)
-    if pool is None:
-        raise NotFound(f"Work pool {name!r}")
+    require(pool, f"Work pool {name!r}")
     return pool
 
 
@@ -106,8 +106,7 @@ def create_queue(conn: Connection, pool: Mapping[str, Any], name: str, **fields:
 def lock_queue(conn: Connection, pool: Mapping[str, Any], id: str | None = None, name: str | None = None) -> dict[str, Any]:
     """Give a queue of a pool that is locked, by id or name. Raises NotFound."""
     queue = sql.work_queues.lock(conn, work_pool_id=pool["id"], id=id, name=name)
-    if queue is None:
-        raise NotFound(f"Work queue {id}" if id else f"Work queue '{pool['name']}/{name}'")
+    require(queue, f"Work queue {id}" if id else f"Work queue '{pool['name']}/{name}'")
     return queue
 
 
@@ -149,12 +148,7 @@ def mark_ready(conn: Connection, queue_ids: Sequence[str]) -> None:
     for queue in queues.result():
         pool = {"id": queue["work_pool_id"], "name": queue["work_pool_name"], "type": queue["work_pool_type"]}
         record_queue(conn, "ready", queue, pool)
-    for deployment in deployments:
-        resource = {
-            "prefect.resource.id": f"prefect.deployment.{deployment['id']}",
-            "prefect.resource.name": deployment["name"],
-        }
-        record(conn, "deployment.ready", deployment, resource, deployment["related"])
+    record(conn, [event("deployment", "ready", row, row["related"]) for row in deployments])
 
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any], fields: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -171,62 +165,33 @@ def record_pool(conn: Connection, action: str, pool: Mapping[str, Any], updates:
     """Record that a pool was created, updated or deleted. Only the last names the block of its results."""
     related = []
     if action != "updated":
-        queue = f"prefect.work-queue.{pool['default_queue_id']}"
-        related.append({"prefect.resource.id": queue, "prefect.resource.role": "default-queue"})
+        related.append(resource("work-queue", pool["default_queue_id"], role="default-queue"))
     block_id = pool["storage_configuration"].get("default_result_storage_block_id")
     if action == "deleted" and block_id:
-        block = f"prefect.block-document.{block_id}"
-        related.append({"prefect.resource.id": block, "prefect.resource.role": "result-storage"})
-    record(conn, f"work-pool.{action}", pool, pool_resource(pool), related, updates)
+        related.append(resource("block-document", block_id, role="result-storage"))
+    record(conn, [event("work-pool", action, pool, related, tell_updates(updates), resource=pool_resource(pool))])
 
 
 def record_pool_status(conn: Connection, pool: Mapping[str, Any], event_id: UUID) -> None:
     """Record a pool's new status; `follows` is the event of the status before, if that is ten minutes old at most."""
-    resource = pool_resource(pool)
-    del resource["prefect.resource.role"]
-    record(conn, f"work-pool.{in_kebab_case(pool['status'])}", pool, resource, id=event_id, follows=pool["follows"])
+    named = resource("work-pool", pool["id"], pool["name"], type=pool["type"])
+    told = event("work-pool", in_kebab_case(pool["status"]), pool, id=event_id, resource=named, follows=pool["follows"])
+    record(conn, [told])
 
 
 def record_queue(
     conn: Connection, action: str, queue: Mapping[str, Any], pool: Mapping[str, Any], updates: dict | None = None
 ) -> None:
     """Record what happened to a queue of a pool, or the status that it has now."""
-    resource = {
-        "prefect.resource.id": f"prefect.work-queue.{queue['id']}",
-        "prefect.resource.name": queue["name"],
-        "prefect.resource.role": "work-queue",
-    }
-    record(conn, f"work-queue.{action}", queue, resource, [pool_resource(pool)], updates)
+    named = resource("work-queue", queue["id"], queue["name"], "work-queue")
+    record(conn, [event("work-queue", action, queue, [pool_resource(pool)], tell_updates(updates), resource=named)])
 
 
 def pool_resource(pool: Mapping[str, Any]) -> dict[str, str]:
     """Give a pool as events name it."""
-    return {
-        "prefect.resource.id": f"prefect.work-pool.{pool['id']}",
-        "prefect.resource.name": pool["name"],
-        "prefect.work-pool.type": pool["type"],
-        "prefect.resource.role": "work-pool",
-    }
+    return resource("work-pool", pool["id"], pool["name"], "work-pool", type=pool["type"])
 
 
-def record(
-    conn: Connection,
-    event: str,
-    subject: Mapping[str, Any],
-    resource: dict[str, str],
-    related: Sequence[dict] = (),
-    updates: dict | None = None,
-    id: UUID | None = None,
-    follows: UUID | None = None,
-) -> None:
-    """Record an event in the transaction of what it tells; `subject` has the time at which it `occurred`."""
-    told = {
-        "id": id or uuid7(),
-        "occurred": subject["occurred"],
-        "event": f"prefect.{event}",
-        "resource": resource,
-        "related": list(related),
-        "payload": {"updated_fields": list(updates), "updates": updates} if updates else {},
-        "follows": follows,
-    }
-    sql.events.create.send(conn, events=[told])
+def tell_updates(updates: dict | None) -> dict[str, Any]:
+    """Give the payload of an event that tells of updates, if there are some."""
+    return {"updated_fields": list(updates), "updates": updates} if updates else {}

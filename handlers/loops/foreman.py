@@ -1,14 +1,15 @@
 """Workers that are silent, and what is not polled any more, is marked so; an event tells of each but the workers."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
 
 import sql
+from handlers.domain.events import event, record, resource
 from handlers.loops.driver import Row
 from schemas.settings import setting
-from sql.ids import uuid7
 
 MISSED_HEARTBEATS = setting("server.services.foreman.inactivity_heartbeat_multiple")
 HEARTBEAT_SECONDS = setting("server.services.foreman.fallback_heartbeat_interval_seconds")
@@ -35,10 +36,19 @@ def claim_deserted_work_pools(conn: Connection, now: datetime, limit: int, after
 
 def mark_work_pools_not_ready(conn: Connection, now: datetime, pools: list[Row]) -> int:
     """Mark work pools NOT_READY; gives their number."""
-    events = [tell("work-pool", pool, now, {"prefect.work-pool.type": pool["type"]}, follows=pool["follows"]) for pool in pools]
+    events = [
+        tell(
+            "work-pool",
+            pool,
+            now,
+            resource=resource("work-pool", pool["id"], pool["name"], type=pool["type"]),
+            follows=pool["follows"],
+        )
+        for pool in pools
+    ]
     ids, event_ids = [pool["id"] for pool in pools], [event["id"] for event in events]
     sql.loops.mark_work_pools_not_ready.send(conn, ids=ids, event_ids=event_ids, now=now)
-    sql.events.create.send(conn, events=events)
+    record(conn, events)
     return len(pools)
 
 
@@ -50,8 +60,7 @@ def claim_unpolled_deployments(conn: Connection, now: datetime, limit: int, afte
 def mark_deployments_not_ready(conn: Connection, now: datetime, deployments: list[Row]) -> int:
     """Mark deployments NOT_READY; gives their number."""
     sql.loops.mark_deployments_not_ready.send(conn, ids=[deployment["id"] for deployment in deployments])
-    events = [tell("deployment", each, now, related=each["related"]) for each in deployments]
-    sql.events.create.send(conn, events=events)
+    record(conn, [tell("deployment", each, now, each["related"]) for each in deployments])
     return len(deployments)
 
 
@@ -63,12 +72,12 @@ def claim_unpolled_work_queues(conn: Connection, now: datetime, limit: int, afte
 def mark_work_queues_not_ready(conn: Connection, now: datetime, queues: list[Row]) -> int:
     """Mark work queues NOT_READY; gives their number."""
     sql.loops.mark_work_queues_not_ready.send(conn, ids=[queue["id"] for queue in queues])
-    role = {"prefect.resource.role": "work-queue"}
-    sql.events.create.send(conn, events=[tell("work-queue", each, now, role, related=each["related"]) for each in queues])
+    for queue in queues:
+        named = resource("work-queue", queue["id"], queue["name"], "work-queue")
+        record(conn, [tell("work-queue", queue, now, queue["related"], resource=named)])
     return len(queues)
 
 
-def tell(noun: str, row: dict[str, Any], now: datetime, labels: dict[str, str] | None = None, **fields: Any) -> dict[str, Any]:
+def tell(kind: str, row: Row, now: datetime, related: Iterable[dict] = (), **fields: Any) -> dict[str, Any]:
     """Make the event that something became NOT_READY."""
-    resource = {"prefect.resource.id": f"prefect.{noun}.{row['id']}", "prefect.resource.name": row["name"], **(labels or {})}
-    return {"id": uuid7(), "occurred": now, "event": f"prefect.{noun}.not-ready", "resource": resource, **fields}
+    return event(kind, "not-ready", {**row, "occurred": now}, related, **fields)

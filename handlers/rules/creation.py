@@ -10,7 +10,7 @@ from psycopg import Connection
 
 import sql
 from handlers.domain.names import generate_name
-from handlers.errors import NotFound
+from handlers.errors import require
 from handlers.rules.orchestration import make_state, write_flow_run_state, write_task_run_state
 from handlers.rules.transition import Transition
 from schemas.state_types import PENDING
@@ -66,6 +66,5 @@ def first_transition(run: Mapping[str, Any], state: Mapping[str, Any]) -> Transi
 def read_work_queue(conn: Connection, pool: str, queue: str | None) -> Any:
     """Give the id of a pool's queue, or of its default queue. Raises NotFound."""
     id = sql.flow_run_transitions.read_work_queue(conn, work_pool_name=pool, work_queue_name=queue)
-    if id is None:
-        raise NotFound(f"Work queue {queue!r} of work pool {pool!r}" if queue else f"Work pool {pool!r}")
+    require(id, f"Work queue {queue!r} of work pool {pool!r}" if queue else f"Work pool {pool!r}")
     return id

@@ -8,7 +8,7 @@ from psycopg import Connection
 
 import sql
 from handlers.domain.artifacts import collect_result
-from handlers.errors import NotFound
+from handlers.errors import require
 from handlers.rules.effects import FLOW_RUN_EFFECTS, TASK_RUN_EFFECTS, artifact, send_task_run_state, without_artifact_keys
 from handlers.rules.flow_runs import FLOW_RUN
 from handlers.rules.task_runs import BACKGROUND_TASK_RUN, FORCED_TASK_RUN, TASK_RUN
@@ -51,8 +51,7 @@ def set_task_run_state(conn: Connection, id: str, proposed: State, force: bool =
 
 def begin(run: dict[str, Any] | None, proposed: State, noun: str) -> Transition:
     """Make the transition from the locked row; what is SCHEDULED without a time is due now."""
-    if run is None:
-        raise NotFound(noun)
+    require(run, noun)
     initial = None
     if run["state_id"]:
         details = {**NO_DETAILS, **run["state_details"]}

@@ -2,28 +2,18 @@
 
 from typing import Any
 
-from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
-from handlers.http.websockets import accept
 from handlers.streams.follower import Follower
 from schemas.logs import LogFilter
 from sql.filters import compose
-
-blueprint = Blueprint("log_stream", __name__, url_prefix="/api/logs")
 
 # All of them must hold, whatever the filter's operator: the client adds a time to every filter. Text is not looked for.
 # (Observed on Prefect 3.8.3.)
 CRITERIA = ("level", "timestamp", "flow_run_id", "task_run_id")
 
 filter_schema = LogFilter()
-
-
-@blueprint.get("/out", websocket=True)
-def stream_logs_out() -> Response:
-    """Send a client the logs that match its filter."""
-    return accept(follower.purpose)
 
 
 def read_filter(message: dict[str, Any]) -> dict[str, Any]:

@@ -1,70 +1,18 @@
-"""Operations under /deployments on schedules, and replacing the schedules of a deployment as a set."""
+"""The schedules of a deployment, which are replaced as a set; the runs that they have ahead go with what they were."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from flask import Blueprint, Response
-from psycopg import Connection, errors
+from psycopg import Connection
 
 import sql
-from handlers.errors import Conflict, NotFound, Unprocessable
-from handlers.http.messages import body, document, no_content
-from schemas.deployments import ScheduleCreate, ScheduleUpdate
-from sql.database import connection, transaction
+from handlers.errors import Unprocessable, require
 from sql.ids import uuid7
-
-blueprint = Blueprint("deployment_schedules", __name__, url_prefix="/api/deployments")
-
-
-@blueprint.get("/<id:id>/schedules")
-def read_deployment_schedules(id: str) -> Response:
-    """List the schedules of a deployment, newest first."""
-    with connection() as conn:
-        if sql.deployments.read_tags(conn, id=id) is None:
-            raise NotFound(f"Deployment {id}")
-        return document(sql.deployment_schedules.filter(conn, deployment_id=id))
-
-
-@blueprint.post("/<id:id>/schedules")
-@body(ScheduleCreate, many="schedules")
-def create_deployment_schedules(id: str, schedules: list[dict[str, Any]]) -> Response:
-    """Add schedules to a deployment; the body is their list."""
-    try:
-        with transaction() as conn:
-            lock(conn, id)
-            shown = sql.deployment_schedules.read_many.send(conn, ids=create(conn, id, schedules))
-    except errors.UniqueViolation:
-        raise Conflict("Schedule slugs must be unique within a deployment.") from None
-    return document(shown.result(), 201)
-
-
-@blueprint.patch("/<id:id>/schedules/<id:schedule_id>")
-@body(ScheduleUpdate)
-def update_deployment_schedule(id: str, schedule_id: str, replaces: str | None, **changes: Any) -> Response:
-    """Change a schedule; the runs that it has ahead go with what it was."""
-    with transaction() as conn:
-        lock(conn, id)
-        if not sql.deployment_schedules.update(conn, id=schedule_id, deployment_id=id, changes=given(changes)):
-            raise NotFound(f"Schedule {schedule_id}")
-        delete_runs(conn, id, [schedule_id])
-    return no_content()
-
-
-@blueprint.delete("/<id:id>/schedules/<id:schedule_id>")
-def delete_deployment_schedule(id: str, schedule_id: str) -> Response:
-    """Delete a schedule with the runs that it made and that have not started."""
-    with transaction() as conn:
-        lock(conn, id)
-        if not sql.deployment_schedules.delete(conn, ids=[schedule_id], deployment_id=id):
-            raise NotFound(f"Schedule {schedule_id}")
-        delete_runs(conn, id, [schedule_id], future=False)
-    return no_content()
 
 
 def lock(conn: Connection, deployment_id: str) -> None:
     """Lock a deployment, so that no runs are made of its schedules meanwhile. Raises NotFound."""
-    if sql.deployments.lock(conn, id=deployment_id, flow_id=None, name=None) is None:
-        raise NotFound(f"Deployment {deployment_id}")
+    require(sql.deployments.lock(conn, id=deployment_id, flow_id=None, name=None), f"Deployment {deployment_id}")
 
 
 def create(conn: Connection, deployment_id: str, schedules: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -3,29 +3,19 @@
 from datetime import datetime, timezone
 from typing import Any
 
-from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
-from handlers.http.websockets import accept
 from handlers.streams.follower import Follower
 from schemas.event_history import EventFilter
 from schemas.settings import setting
 from sql.filters import sort_by
 from sql.filters.events import compose_events
 
-blueprint = Blueprint("event_stream", __name__, url_prefix="/api/events")
-
 BACKFILL = setting("server.events.maximum_websocket_backfill")
 BACKFILL_EVENTS = 5000
 
 filter_schema = EventFilter()
-
-
-@blueprint.get("/out", websocket=True)
-def stream_events_out() -> Response:
-    """Send a client the events that match its filter."""
-    return accept(follower.purpose)
 
 
 def read_filter(message: dict[str, Any]) -> dict[str, Any]:

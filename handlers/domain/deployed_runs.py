@@ -1,75 +1,26 @@
-"""Operations under /deployments that create flow runs."""
+"""Flow runs of deployments: their parameters and job variables checked, and what they get from their deployment."""
 
-from collections.abc import Callable
 from typing import Any
 
-import orjson
-from flask import Blueprint, Response
 from psycopg import Connection
 
 import sql
 from handlers.domain.deployments import find_queue
 from handlers.domain.inputs import hydrate, validate
 from handlers.domain.job_variables import check_run
-from handlers.errors import BadRequest, Conflict, Invalid, NotFound, Unprocessable
-from handlers.http.access import created_by
-from handlers.http.messages import answer, body, document
-from handlers.rules.creation import create_flow_run
-from schemas.deployments import DeploymentFlowRunCreate
+from handlers.errors import BadRequest, Conflict, Unprocessable, require
 from schemas.states import NO_DETAILS
-from sql.database import connection, transaction
+from sql.database import connection
 
-blueprint = Blueprint("deployment_flow_runs", __name__, url_prefix="/api/deployments")
-
-MAX_BULK = 100
 SCHEDULED = {"type": "SCHEDULED", "name": None, "message": None, "data": None, "state_details": NO_DETAILS}
 """The state of a run that is created from a deployment without one: due at once."""
-
-
-@blueprint.post("/<id:id>/create_flow_run")
-@body(DeploymentFlowRunCreate)
-def create_flow_run_from_deployment(id: str, **run: Any) -> Response:
-    """Create a run of a deployment (201), or give the one that its flow has with the idempotency key (200)."""
-    deployment = read_deployment(id)
-    checked = check(deployment, run)
-    with transaction() as conn:
-        created, is_new = create_flow_run(conn, complete(conn, deployment, checked), created_by())
-    return document(created, 201 if is_new else 200)
-
-
-@blueprint.post("/<id:id>/create_flow_run/bulk")
-@body(DeploymentFlowRunCreate, many="runs")
-def bulk_create_flow_runs_from_deployment(id: str, runs: list[dict[str, Any]]) -> Response:
-    """Create runs of a deployment, and say of each that is asked for what became of it; the body is their list."""
-    if len(runs) > MAX_BULK:
-        raise BadRequest(f"Cannot create more than {MAX_BULK} flow runs at once.")
-    deployment = read_deployment(id)
-    checked = [attempt(check, deployment, run) for run in runs]
-    with transaction() as conn:
-        results = [run if "error" in run else attempt(create, conn, deployment, run) for run in checked]
-    return answer({"results": results})
-
-
-def attempt(do: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
-    """Do something for one run of many, or say why it fails."""
-    try:
-        return do(*arguments)
-    except (BadRequest, Conflict, Invalid, NotFound, Unprocessable) as error:
-        return {"flow_run_id": None, "status": "FAILED", "error": str(error)}
-
-
-def create(conn: Connection, deployment: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
-    """Create one run of many, and say so."""
-    created, _ = create_flow_run(conn, complete(conn, deployment, run), created_by())
-    return {"flow_run_id": orjson.loads(created)["id"], "status": "CREATED", "error": None}
 
 
 def read_deployment(id: str) -> dict[str, Any]:
     """Give what the runs of a deployment need of it. Raises NotFound."""
     with connection() as conn:
         deployment = sql.deployments.read_for_run(conn, id=id)
-    if deployment is None:
-        raise NotFound(f"Deployment {id}")
+    require(deployment, f"Deployment {id}")
     return deployment
 
 
