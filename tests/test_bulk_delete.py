@@ -8,8 +8,8 @@ import pytest
 from psycopg import Connection, errors
 
 import sql
-from handlers.domain.deletion import delete_flow_runs, delete_flows
 from handlers.domain import deletion
+from handlers.domain.deletion import delete_flow_runs, delete_flows
 from sql import database as db
 from sql.database import connect, within
 from sql.ids import uuid7
