@@ -24,7 +24,7 @@ from schemas.fields import (
 )
 from schemas.filters import DeploymentFilter, FlowFilter, FlowRunFilter, TaskRunFilter, WorkPoolFilter, WorkQueueFilter
 from schemas.runs import FlowRunPolicy, Parameters
-from schemas.schedules import Schedule
+from schemas.schedules import InTime, Schedule
 from schemas.settings import setting
 from schemas.states import StateCreate
 
@@ -43,12 +43,23 @@ class ScheduleCreate(Model):
     slug = Key(allow_none=True, load_default=None)
     replaces = fields.String(allow_none=True, load_default=None)
 
+    @pre_load(pass_collection=True)
+    def stop_in_time(self, content: Any, many: bool, **_: Any) -> Any:
+        return InTime(content) if many and isinstance(content, list) else content
+
 
 class ScheduleUpdate(ScheduleCreate):
     """The fields of a schedule that can change; null leaves a field as it is, parameters are always replaced."""
 
     active = fields.Boolean(allow_none=True, load_default=None)
     schedule = Schedule(allow_none=True, load_default=None)
+
+
+class Schedules(fields.List):
+    """The schedules of a deployment."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        return super()._deserialize(InTime(value) if isinstance(value, list) else value, attr, data, **kwargs)
 
 
 class ConcurrencyOptions(Schema):
@@ -121,7 +132,7 @@ class DeploymentCreate(DeploymentFields):
 
     name = Key(required=True)
     flow_id = Id(required=True)
-    schedules = fields.List(fields.Nested(ScheduleCreate), load_default=list)
+    schedules = Schedules(fields.Nested(ScheduleCreate), load_default=list)
     labels = Labels()
     parameters = Parameters(load_default=dict)
 
@@ -129,7 +140,7 @@ class DeploymentCreate(DeploymentFields):
 class DeploymentUpdate(DeploymentFields):
     """The fields of a deployment that can change."""
 
-    schedules = fields.List(fields.Nested(ScheduleUpdate))
+    schedules = Schedules(fields.Nested(ScheduleUpdate))
     enforce_parameter_schema = fields.Boolean(allow_none=True)
     parameters = Parameters(allow_none=True)
     job_variables = Document(allow_none=True)

@@ -8,14 +8,14 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from handlers.domain.due_times import due_times
-from handlers.domain.schedules import FAILURE, make_runs, plan_runs
+from handlers.domain.schedules import FAILURE, make_runs, plan_runs, schedule_deployment
 from handlers.loops.scheduler import find_lacking
 from schemas.recurrences import MAX_LENGTH
-from schemas.schedules import Schedule
+from schemas.schedules import CPU_SECONDS, Schedule
 from sql.database import connect, within
 from sql.statement import flush
 from tests.loops import schedule_recent, schedule_runs
-from tests.resources import created, make_flow
+from tests.resources import created, make_flow, unique
 from tests.schedules import make_deployment, make_schedule, read_due
 
 NOW = datetime.now(timezone.utc)
@@ -172,3 +172,39 @@ def test_schedules_of_one_thread_do_not_shorten_those_of_another():
         stopping.set()
         for thread in threads:
             thread.join()
+
+
+def test_what_a_client_asks_too_far_ahead_is_no_failure_of_the_schedule(session):
+    conn = session()
+    id = make_deployment(conn, status="READY")["id"]
+    make_schedule(conn, id, {"rrule": "DTSTART:20200101T000000\nFREQ=DAILY;BYMONTH=12;BYMONTHDAY=25"})
+    with within(conn):
+        made = schedule_deployment(conn, id, NOW, datetime(9999, 1, 1, tzinfo=timezone.utc), DAY, 1000, 1000)
+    assert len(made) == len(read_due(conn, id)) > 100, "as far as it could be followed"
+    assert conn.execute("SELECT count(*) FROM events WHERE event = %s", [FAILURE]).fetchone() == (0,)
+    assert conn.execute("SELECT status::text FROM deployment WHERE id = %s", [id]).fetchone() == ("READY",)
+
+
+@pytest.mark.parametrize("path", ["", "/{}/schedules"])
+def test_a_request_with_many_slow_schedules_takes_as_long_as_one_with_a_few(client, path):
+    flow = make_flow(client)["id"]
+    path = path.format(created(client, "deployments", name=unique("d"), flow_id=flow)["id"]) or "/"
+    schedules = [{"schedule": {"rrule": ENDLESS[2]}}] * 100
+    body = {"name": unique("d"), "flow_id": flow, "schedules": schedules} if path == "/" else schedules
+    began = time.thread_time()
+    answer = client.post(f"/api/deployments{path}", json=body)
+    assert time.thread_time() - began < 2 * CPU_SECONDS
+    assert (answer.status_code, "Send fewer" in answer.text) == (422, True)
+
+
+def test_a_client_does_not_wait_for_all_schedules_that_are_slow(session, monkeypatch):
+    conn = session()
+    id = make_deployment(conn)["id"]
+    slow = {"rrule": "DTSTART:20200101T000000\nFREQ=DAILY;BYMONTH=12;BYMONTHDAY=25"}
+    for _ in range(20):
+        make_schedule(conn, id, slow)
+    monkeypatch.setattr("handlers.domain.schedules.REQUEST_CPU_SECONDS", 0.1)
+    with within(conn):
+        schedule_deployment(conn, id, NOW, datetime(9999, 1, 1, tzinfo=timezone.utc), DAY, 1000, 1000)
+    followed = conn.execute("SELECT count(DISTINCT created_by ->> 'id') FROM flow_run WHERE deployment_id = %s", [id])
+    assert followed.fetchone() == (1,)

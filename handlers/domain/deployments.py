@@ -10,7 +10,7 @@ import sql
 from handlers.domain import events
 from handlers.domain.inputs import hydrate, validate
 from handlers.domain.job_variables import check_changed, check_job_variables
-from handlers.domain.schedules import make_runs, plan_runs
+from handlers.domain.schedules import REQUEST_CPU_SECONDS, make_runs, plan_runs
 from handlers.domain.work_pools import AGENT_POOL, create_queue, lock_agent_pool, lock_pool
 from handlers.errors import BadRequest, Conflict, NotFound, Unprocessable, invalid, require
 from schemas.settings import setting
@@ -143,7 +143,7 @@ def finish_update(conn: Connection, id: str, fields: dict[str, Any], before: dic
 def set_paused(id: str, paused: bool) -> None:
     """Pause a deployment or let it go on, with the runs of its schedules. Raises NotFound."""
     with transaction() as conn:
-        plan = None if paused else plan_runs(conn, [id], **what_to_schedule(conn))
+        plan = None if paused else plan_runs(conn, [id], **what_to_schedule(conn), cpu_seconds=REQUEST_CPU_SECONDS)
         require(sql.deployments.lock(conn, id=id, flow_id=None, name=None), f"Deployment {id}")
         sql.deployments.set_paused.send(conn, id=id, paused=paused)
         if plan:

@@ -7,7 +7,7 @@ one instant so is due once. As on Prefect 3.8.3 for cron; its daily intervals dr
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -45,15 +45,12 @@ def due_times(schedule: dict[str, Any], start: datetime, end: datetime) -> Itera
     return takewhile(lambda instant: instant <= end, (instant for instant in instants if instant >= start))
 
 
-def choose(times: Iterable[datetime], start: datetime, min_time: timedelta, min_runs: int, max_runs: int) -> list[datetime]:
+def choose(times: Iterable[datetime], start: datetime, min_time: timedelta, min_runs: int, max_runs: int) -> Iterator[datetime]:
     """Give the first of the times: at most `max_runs`, else at least `min_runs` and until `start + min_time` is reached."""
-    chosen: list[datetime] = []
-    if max_runs > 0:
-        for time in times:
-            chosen.append(time)
-            if len(chosen) >= max_runs or (len(chosen) >= min_runs and time >= start + min_time):
-                break
-    return chosen
+    for number, time in enumerate(islice(times, max(0, max_runs)), 1):
+        yield time
+        if number >= min_runs and time >= start + min_time:
+            return
 
 
 def read_time(text: str) -> datetime:

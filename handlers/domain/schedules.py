@@ -1,8 +1,10 @@
 """Making flow runs from the schedules of deployments: one run for each schedule and time that it is due, whatever happens."""
 
 import logging
+import math
+import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -19,6 +21,7 @@ from sql.ids import derived, uuid7
 log = logging.getLogger("downbeat.schedules")
 
 FAILURE = "downbeat.deployment-schedule.failed"  # the event that a schedule cannot be followed
+REQUEST_CPU_SECONDS = 2  # which the schedules of a deployment may take while a client waits
 BATCH_RUNS = 1000  # how many runs one statement inserts
 
 
@@ -38,20 +41,25 @@ def plan_runs(
     min_time: timedelta,
     min_runs: int,
     max_runs: int,
+    cpu_seconds: float = math.inf,
 ) -> Plan:
     """Find the times for which the active schedules of deployments should have runs. It may take long: lock nothing before.
+
+    Schedules that are come to after `cpu_seconds` are left to the scheduler.
 
     For each schedule, in this order: runs start at `start_time` or later; there are no more than `max_runs` (or the schedule's
     own maximum); none starts after `end_time`; there are at least `min_runs`; and they go on until `start_time + min_time`.
     """
-    plan = Plan([], [])
+    plan, end = Plan([], []), time.thread_time() + cpu_seconds
     for schedule in sql.schedules.read_active(conn, deployment_ids=deployment_ids):
+        if time.thread_time() > end:
+            break
         own = schedule["max_scheduled_runs"]
         most = max_runs if own is None else min(max_runs, own)
         try:
             read_zone(schedule["schedule"])
             times = choose(due_times(schedule["schedule"], start_time, end_time), start_time, min_time, min_runs, most)
-            plan.due.extend((schedule, time) for time in times)
+            plan.due.extend((schedule, due) for due in times)  # up to where it fails
         except Exception as error:  # what parsers raise for a text that another server let pass is not to be foreseen
             plan.failed.append((schedule, f"{type(error).__name__}: {error}"[:500]))
     return plan
@@ -83,11 +91,12 @@ def schedule_deployment(
 ) -> list[UUID]:
     """Make the runs that the schedules of a deployment lack, and give their ids; none if it is paused or not there.
 
-    As plan_runs and make_runs. Needs a transaction; the deployment stays locked until its end.
+    As plan_runs and make_runs. Needs a transaction; the deployment stays locked until its end. That a schedule cannot be
+    followed as far as is asked for here is no failure of it: the scheduler tells of those, by how far it looks itself.
     """
-    plan = plan_runs(conn, [deployment_id], start_time, end_time, min_time, min_runs, max_runs)
+    plan = plan_runs(conn, [deployment_id], start_time, end_time, min_time, min_runs, max_runs, REQUEST_CPU_SECONDS)
     locked = [row["id"] for row in sql.schedules.lock(conn, deployment_ids=[deployment_id])]
-    return make_runs(conn, plan, locked)
+    return make_runs(conn, replace(plan, failed=[]), locked)
 
 
 def tell_failures(conn: Connection, failed: list[tuple[dict[str, Any], str]]) -> None:
