@@ -10,7 +10,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 install: .venv/runtime $(UI)
 
 run: install
-	@exec $(BIN)/python app.py serve $(ARGS)
+	@exec $(BIN)/downbeat serve $(ARGS)
 
 test: .venv/test $(UI)
 	@exec $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
@@ -49,7 +49,7 @@ lock: | $(BIN)/pip
 
 # The files of the web UI. The server does without them as well, so that nothing stops when they cannot be fetched.
 $(UI): handlers/domain/prefect_files.py | .venv/runtime
-	@DOWNBEAT_UI_FILES=$@ $(BIN)/python app.py ui || echo "It is tried again by the next make; the API does not need it." >&2
+	@DOWNBEAT_UI_FILES=$@ $(BIN)/downbeat ui || echo "It is tried again by the next make; the API does not need it." >&2
 
 # Debian and Ubuntu leave pip out of venv until python3-venv is installed; the system's own pip may help out.
 $(BIN)/pip:

@@ -1,12 +1,12 @@
-"""The application and its command line.
+"""The application and its command line, `downbeat`, which a checkout has in .venv/bin.
 
-python app.py serve      migrate, then serve under gunicorn; without DATABASE_URL on an embedded PostgreSQL
-python app.py loops      what servers do by the clock beside requests, apart from them; DOWNBEAT_LOOPS=off keeps it out of servers
-python app.py migrate    bring the database of DATABASE_URL up to date; adopts one that Prefect 3.8.3 made
-python app.py tune       in an adopted database: swap Prefect's indexes for ours
-python app.py handback   give the database back to Prefect: its indexes, by their names
-python app.py ui [FILE]  install the web UI, from the published package of Prefect or from the wheel of it that is named
-python app.py explain 'POST /api/flow_runs/filter' '{"limit": 5}' [--analyze]
+downbeat serve      migrate, then serve under gunicorn; without DATABASE_URL on an embedded PostgreSQL
+downbeat loops      what servers do by the clock beside requests, apart from them; DOWNBEAT_LOOPS=off keeps it out of servers
+downbeat migrate    bring the database of DATABASE_URL up to date; adopts one that Prefect 3.8.3 made
+downbeat tune       in an adopted database: swap Prefect's indexes for ours
+downbeat handback   give the database back to Prefect: its indexes, by their names
+downbeat ui [FILE]  install the web UI, from the published package of Prefect or from the wheel of it that is named
+downbeat explain 'POST /api/flow_runs/filter' '{"limit": 5}' [--analyze]
                          show the statements that a request runs, with their plans on the rows at hand; all it does is undone
 """
 
@@ -16,6 +16,10 @@ import os
 import signal
 import sys
 import threading
+
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+if __package__:  # as a wheel has it: all in one folder, where this finds the others
+    sys.path.insert(0, FOLDER)
 
 from flask import Flask
 
@@ -40,7 +44,7 @@ log = logging.getLogger("downbeat")
 def create_app() -> Flask:
     """Build the application. Who runs it opens the pool of connections: gunicorn.conf.py, or a test."""
     check()
-    app = Flask("downbeat", static_folder=None)
+    app = Flask("downbeat", root_path=FOLDER, static_folder=None)
     app.url_map.converters.update(id=IdConverter, default=TextConverter, string=TextConverter)
     register_request_log(app)
     register_errors(app)
@@ -64,7 +68,7 @@ def serve(arguments: list[str]) -> None:
         log.warning("Prefect's settings name an SQLite database: it is left alone, for Downbeat works on PostgreSQL.")
     if not database_url():
         os.environ["DATABASE_URL"] = postgres.start(setting("downbeat.home"))
-    sys.argv = ["gunicorn", "--config", os.path.join(os.path.dirname(os.path.abspath(__file__)), "gunicorn.conf.py"), *arguments]
+    sys.argv = ["gunicorn", "--config", os.path.join(FOLDER, "gunicorn.conf.py"), *arguments]
     sys.argv.append("app:app")
     WSGIApplication("%(prog)s [OPTIONS]").run()
 
@@ -87,7 +91,7 @@ def explain(arguments: list[str]) -> str | None:
     request = [argument for argument in arguments if argument != "--analyze"]
     method, _, path = (request or [""])[0].partition(" ")
     if not path or len(request) > 2:
-        return "What request? python app.py explain 'POST /api/flow_runs/filter' '{\"limit\": 5}' [--analyze]"
+        return "What request? downbeat explain 'POST /api/flow_runs/filter' '{\"limit\": 5}' [--analyze]"
     user, _, password = (setting("server.api.auth_string") or "").partition(":")
     client = create_app().test_client()
     with explaining(direct_url() or postgres.find(setting("downbeat.home")), "--analyze" in arguments) as statements:
@@ -130,5 +134,10 @@ def __getattr__(name: str) -> Flask:
     raise AttributeError(name)
 
 
-if __name__ == "__main__":
+def console() -> None:
+    """Run the command that the process was started with: `downbeat`, or `python app.py` in a checkout."""
     sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    console()

@@ -1,4 +1,4 @@
-"""How gunicorn serves Downbeat: `gunicorn app:app`, or `python app.py serve`.
+"""How gunicorn serves Downbeat: `gunicorn app:app`, or `downbeat serve`.
 
 The worker class was chosen by measuring, on 2 cores that other work kept busy, so that memory (PSS of all processes) and CPU
 of the server are to be trusted more than rates. 2 workers, 8 clients that read a flow by id over kept-alive connections:
@@ -86,7 +86,7 @@ def on_starting(server):
     raise_file_limit()
     url = direct_url()
     if not url:
-        sys.exit("DATABASE_URL is not set. `python app.py serve` runs a PostgreSQL of its own.")
+        sys.exit("DATABASE_URL is not set. `downbeat serve` runs a PostgreSQL of its own.")
     try:
         wait_for_server(url)
         migrate(url)

@@ -40,8 +40,8 @@ NOT_INSTALLED = """<!doctype html>
 <h1>Downbeat is running</h1>
 <p>The API answers at <code>{api}</code>. Set it on clients:</p>
 <pre>prefect config set PREFECT_API_URL={api}</pre>
-<p>The web interface is not installed. <code>python app.py ui</code> fetches it from the package index. Where there is none, have
-<code>pip download --no-deps prefect==3.8.3</code> fetch the file elsewhere and name it: <code>python app.py ui FILE</code>.
+<p>The web interface is not installed. <code>downbeat ui</code> fetches it from the package index. Where there is none, have
+<code>pip download --no-deps prefect==3.8.3</code> fetch the file elsewhere and name it: <code>downbeat ui FILE</code>.
 Then load this page again.</p>
 """
 

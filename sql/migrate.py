@@ -99,7 +99,7 @@ def is_current(conn: Connection) -> bool:
     if ours < theirs:
         return True
     if found["index_set"] == "downbeat" and found["index_digest"] != digest(read_indexes("downbeat")):
-        print("Indexes have changed since this database was tuned: run `python app.py tune`.")
+        print("Indexes have changed since this database was tuned: run `downbeat tune`.")
     return ours == theirs and found["view_digest"] == digest(read_views())
 
 

@@ -1,7 +1,12 @@
-"""What `make` installs: versions that the locks name, with the hashes of their files."""
+"""What `make` and pip install: versions that the locks name, with the hashes of their files, and one folder of ours."""
 
+import os
 import re
+import shutil
+import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 from packaging.markers import Marker
@@ -9,6 +14,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.downbeat_server import ROOT
+from tests.prefect_server import free_port, is_healthy
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -53,3 +60,40 @@ def test_a_lock_says_nothing_but_versions_and_their_hashes(name):
     rest = PINNED.sub("", text).splitlines()
     assert [line for line in rest if not line.startswith("#")] == []
     assert "://" not in text
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel of the project, made of a copy."""
+    source, made = tmp_path_factory.mktemp("source") / "downbeat", tmp_path_factory.mktemp("wheel")
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "tests", "build", "*.egg-info", "__pycache__"))
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", made, source]
+    subprocess.run(command, check=True, timeout=PATIENCE_SECONDS, env=os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    return next(made.glob("downbeat-*.whl"))
+
+
+def test_a_wheel_has_all_of_it_in_one_folder(wheel):
+    held = set(zipfile.ZipFile(wheel).namelist())
+    files = [path.relative_to(ROOT) for folder in ("handlers", "schemas", "sql") for path in (ROOT / folder).rglob("*")]
+    wanted = {f"downbeat/{path}" for path in files if path.suffix in (".py", ".sql", ".json")}
+    assert wanted | {"downbeat/app.py", "downbeat/gunicorn.conf.py"} <= held
+    assert {name.partition("/")[0] for name in held} == {"downbeat", re.match(r"downbeat-[\d.]+", wheel.name)[0] + ".dist-info"}
+
+
+def test_a_server_runs_from_a_wheel(wheel, database, tmp_path):
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    port, environment = free_port(), {key: text for key, text in os.environ.items() if not key.startswith("PREFECT_")}
+    environment |= {"PYTHONPATH": str(tmp_path / "site"), "PREFECT_HOME": str(tmp_path), "DATABASE_URL": database}
+    command = [sys.executable, "-c", "from downbeat.app import console; console()"]
+    serving = {"DOWNBEAT_BIND": f"127.0.0.1:{port}", "WEB_CONCURRENCY": "1"}
+    with subprocess.Popen([*command, "serve"], cwd=tmp_path, env=environment | serving) as server:
+        try:
+            wait_until(lambda: is_healthy(port) or server.poll() is not None)
+            assert server.poll() is None
+        finally:
+            server.terminate()
+    done = subprocess.run(
+        [*command, "explain", "POST /api/flows/filter", "{}"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "-- flows.page" in done.stdout

@@ -1,4 +1,4 @@
-"""`python app.py serve` on a machine that has nothing: the server, its PostgreSQL, and their common end."""
+"""`downbeat serve` on a machine that has nothing: the server, its PostgreSQL, and their common end."""
 
 import contextlib
 import http.client

@@ -254,7 +254,7 @@ def test_without_the_files_a_page_says_what_to_do_and_finds_them_once_they_are_t
     browser = create_app().test_client()
     page = browser.get("/", headers={"Host": "127.0.0.1:4200"})
     assert (page.status_code, page.mimetype) == (200, "text/html")
-    assert "app.py ui" in page.text and "http://127.0.0.1:4200/api" in page.text
+    assert "downbeat ui" in page.text and "http://127.0.0.1:4200/api" in page.text
     assert browser.get("/v2/runs", headers=PAGE).status_code == 404
     assert json.loads(browser.get("/api/health").data) is True
     install(tmp_path, monkeypatch)

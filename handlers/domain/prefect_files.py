@@ -1,6 +1,6 @@
 """Files of Prefect's published package that are served: its two web applications, and what it knows of integrations.
 
-`python app.py ui` puts them into one archive of ours. They are compressed there once, for all who ask for them with gzip,
+`downbeat ui` puts them into one archive of ours. They are compressed there once, for all who ask for them with gzip,
 without source maps, and with the paths at which they are served taken out: 4.4 MB of the package's 70. Nothing else of the
 package is kept, and nothing of it is run.
 """
