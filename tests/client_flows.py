@@ -107,12 +107,17 @@ def suspending() -> None:
 
 @flow(name="steady")
 def steady() -> int:
-    """Run tasks one after the other for a few seconds and a subflow at the end, and note that the first ones are done."""
+    """Run tasks one after the other for a few seconds, and note that the first ones are done; a subflow when the note is gone.
+
+    A subflow has a client of its own, which gives up at once when its first request finds no server.
+    """
     for number in range(30):
         double(number)
         time.sleep(0.1)
         if number == 9:
             NOTES.touch()
+    while NOTES.exists():
+        time.sleep(0.1)
     return child(21)
 
 

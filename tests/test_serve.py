@@ -160,11 +160,12 @@ def test_a_flow_outlives_a_killed_server(serve, tmp_path):
             process.wait()
             process, _, said = serve(port)
             wait_while_running(process, lambda: is_healthy(port))
+            notes.unlink()
             output, errors = client.communicate(timeout=PATIENCE_SECONDS)
         finally:
             client.kill()
     assert client.returncode == 0, errors
-    assert json.loads(output.splitlines()[-1])["result"] == 42
+    assert json.loads(output.splitlines()[-1])["result"] == 42, errors
     with connect(shlex.split(psql_command(said))[-1]) as conn:
         assert find_half_written(conn) == []
         assert conn.execute("SELECT state_name, run_count FROM flow_run").fetchall() == [("Completed", 1)] * 2
