@@ -27,6 +27,7 @@ PARAMETER = re.compile(r"%\((?P<name>[\w.]+)\)s(?P<type>::\w+(?: precision)?(?:\
 PLACEHOLDERS = ("{filter}", "{sort}", "{run}")  # of composed statements
 MAX_TOLD = 20  # statements of a slow batch
 SHAPES = ("one", "many", "value", "json", "exec")
+ENDED = ("25P03", "25P04")  # idle_in_transaction_session_timeout, transaction_timeout: an InternalError by their class
 
 
 log = logging.getLogger("downbeat.sql")
@@ -277,5 +278,5 @@ def checked(rows: PGresult) -> PGresult:
     if rows.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
         return rows
     error = errors.error_from_result(rows)
-    # What has no SQLSTATE comes from libpq itself: the connection was lost.
-    raise error if error.sqlstate else errors.OperationalError(*error.args)
+    # What has no SQLSTATE comes from libpq itself: the connection was lost. So it is where a transaction took too long.
+    raise error if error.sqlstate and error.sqlstate not in ENDED else errors.OperationalError(*error.args)

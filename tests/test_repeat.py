@@ -13,9 +13,10 @@ from handlers import deployments
 from sql import database as db
 from sql.database import ATTEMPTS, NothingDone, connect, repeat, within
 from sql.ids import uuid7
+from sql.pool import has_hung_up
 from sql.statement import flush
 from tests.runs import make_flow, make_flow_run
-from tests.waiting import PATIENCE_SECONDS, wait_for_waiter
+from tests.waiting import PATIENCE_SECONDS, wait_for_waiter, wait_until
 
 WAITER = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -129,6 +130,30 @@ def test_a_transaction_whose_connection_is_lost_at_its_end_is_not_repeated(sessi
     with pytest.raises(errors.OperationalError) as caught:
         repeat("create", create)
     assert len(calls) == 1 and not isinstance(caught.value, NothingDone)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_transaction_that_stood_still_for_too_long_has_lost_its_connection(session, number):
+    calls = []
+
+    def create() -> None:
+        conn = session()
+        calls.append(conn)
+        with within(conn):
+            sql.loops.read_clock(conn)
+            conn.execute("SET idle_in_transaction_session_timeout = '1ms'" if len(calls) == 1 else "SELECT")
+            wait_until(lambda: len(calls) > 1 or has_hung_up(conn))
+            for _ in range(number):
+                sql.loops.read_clock.send(conn)
+            if number == 2:
+                flush(conn)
+
+    if number == 2:
+        repeat("create", create)
+    else:  # it cannot be told whether the COMMIT was sent in time
+        with pytest.raises(errors.OperationalError):
+            repeat("create", create)
+    assert len(calls) == (2 if number == 2 else 1)
 
 
 def test_other_errors_are_not_repeated():
