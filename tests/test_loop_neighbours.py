@@ -1,6 +1,7 @@
 """What one bad item does to those beside it in a loop: nothing."""
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
@@ -295,6 +296,41 @@ def test_a_lost_connection_is_replaced_and_what_it_was_lost_with_is_tried_again(
 
     run(database, stopping, [Loop("example", one_row, do, "X", 0.01)])
     assert len(set(map(id, calls))) == 2
+
+
+def test_an_item_that_costs_the_connection_each_time_is_passed_over(database, caplog):
+    stopping, rows, done = threading.Event(), [{"id": UUID(int=number)} for number in range(1, 5)], []
+
+    def find(conn, now, limit, after):
+        return [row for row in rows if row["id"] > after["id"]][:limit]
+
+    def do(conn, now, found):
+        if rows[1] in found:
+            conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        done.extend(found)
+        if rows[3] in found:
+            stopping.set()
+        return len(found)
+
+    run(database, stopping, [Loop("example", find, do, "X", 0.01)])
+    assert done == [rows[0], *rows[2:]]
+    assert caplog.text.count("example is interrupted") == 1
+    assert f"example passes over {rows[1]['id']}" in caplog.text
+
+
+def test_loops_go_on_soon_after_the_server_was_at_fault(database, caplog):
+    stopping, calls = threading.Event(), []
+
+    def do(conn, now, found):
+        calls.append(time.monotonic())
+        if len(calls) <= 4:
+            raise (errors.ReadOnlySqlTransaction, errors.DiskFull)[len(calls) % 2]
+        stopping.set()
+        return len(found)
+
+    run(database, stopping, [Loop("example", one_row, do, "X", 60)])
+    assert calls[-1] - calls[-2] < 30  # and not as long as between two rounds
+    assert "passes over" not in caplog.text and caplog.text.count("example is interrupted") == 1
 
 
 @pytest.mark.parametrize("error", [RecursionError, MemoryError, SystemExit, KeyboardInterrupt])

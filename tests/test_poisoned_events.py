@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import orjson
 import pytest
+from psycopg import errors
 
 from handlers.http import threads
 from handlers.streams import event_recorder as handler
@@ -13,6 +14,7 @@ from handlers.streams.event_recorder import OVERHEAD, QUEUE_LENGTH, Recorder, re
 from schemas.documents import MAX_NESTING, find_nul
 from schemas.events import MAX_RESOURCE_ID_BYTES
 from sql.database import connect
+from sql.pool import NoConnection
 from tests import downbeat_server, streams
 from tests.events import make_event, make_flow_run, make_task_run_event, written
 from tests.waiting import PATIENCE_SECONDS
@@ -279,6 +281,21 @@ def test_a_thread_goes_on_after_any_exception(monkeypatch, caplog, error):
     assert went_on.wait(PATIENCE_SECONDS)
     assert "goes on after an error" in caplog.text
     assert threads.keep_running(thread, "test", step) is thread
+
+
+def test_a_thread_does_not_repeat_at_each_look_that_the_database_is_away(caplog):
+    went_on, end, steps = threading.Event(), threading.Event(), []
+
+    def step():
+        steps.append(True)
+        if len(steps) < 3:
+            raise (NoConnection, errors.AdminShutdown)[len(steps) - 1]("away")
+        went_on.set()
+        end.wait()
+
+    threads.keep_running(None, "test", step)
+    assert went_on.wait(PATIENCE_SECONDS)
+    assert [record.message for record in caplog.records] == ["the thread test was interrupted: away"]
 
 
 def test_a_thread_that_has_died_is_started_again():

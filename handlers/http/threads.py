@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from psycopg import errors
+
+from sql.pool import RETRY_SECONDS, NoConnection
+
 log = logging.getLogger("downbeat.threads")
 
 PAUSE_SECONDS = 2  # after an error, so that one that stays does not keep a processor busy
@@ -21,11 +25,18 @@ def keep_running(thread: threading.Thread | None, name: str, step: Callable[[], 
 
 
 def repeat(step: Callable[[], None]) -> None:
-    """Call a function for ever. What it raises, be it SystemExit or MemoryError, is logged, and a pause follows."""
+    """Call a function for ever. What it raises, be it SystemExit or MemoryError, is logged, and a pause follows.
+
+    While PostgreSQL is away, which the pool says once, the pause is short.
+    """
     while True:
         try:
             while True:
                 step()
+        except errors.OperationalError as error:
+            if not isinstance(error, NoConnection):
+                log.warning("the thread %s was interrupted: %s", threading.current_thread().name, error)
+            time.sleep(RETRY_SECONDS)
         except BaseException:
             with suppress(BaseException):  # there may be no memory left to say so
                 log.exception("the thread %s goes on after an error", threading.current_thread().name)

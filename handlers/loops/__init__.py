@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from psycopg import Connection
 
 import sql
 from handlers.loops import cancellation_cleanup, foreman, late_runs, leases, pause_expirations, scheduler
-from handlers.loops.driver import Loop, Round, run_batch
+from handlers.loops.driver import Loop, Round, is_everywhere, run_batch
 from schemas.settings import setting
 from sql.database import reach_when_back
 
@@ -23,7 +24,7 @@ log = logging.getLogger("downbeat.loops")
 
 JITTER = 0.1  # of the time between two rounds, so that processes that start together do not stay together
 MAX_BACK_OFF_SECONDS = 60
-LOST_SECONDS = 0.5  # before a loop that lost its connection is run again
+LOST_SECONDS = 0.5  # before loops are run again when the connection was lost or the server is at fault
 DEPLOYMENTS = setting("server.services.scheduler.deployment_batch_size")  # whose schedules are looked at in one transaction
 
 SCHEDULER = {"service": "SCHEDULER", "limit": DEPLOYMENTS, "is_slow": True, "locks": False}
@@ -84,7 +85,8 @@ def keep_running(url: str, stopping: threading.Event, loops: Sequence[Loop]) -> 
 def run(url: str, stopping: threading.Event, loops: Sequence[Loop]) -> None:
     """Give each loop its turn when it is due, on one connection of its own, until `stopping` is set; outlives any failure.
 
-    A turn is one batch, so that what has much to do holds nobody else up. A round that failed begins anew after a while.
+    A turn is one batch, so that what has much to do holds nobody else up. A round that failed begins anew after a while; one in
+    which the connection was lost, or the server was at fault, goes on as soon as it can.
     """
     conn: Connection | None = None
     due = {loop: time.monotonic() + random.uniform(0, min(1, pause_seconds(loop))) for loop in loops}
@@ -103,20 +105,31 @@ def run(url: str, stopping: threading.Event, loops: Sequence[Loop]) -> None:
                     break
                 rounds[loop] = run_batch(loop, conn, sql.loops.read_clock(conn), rounds[loop])
                 failures[loop] = 0
-            except Exception:
-                is_lost = bool(conn and conn.closed)
-                failures[loop] += 0 if is_lost else 1
-                log.exception("%s failed and is tried again", loop.name)
+            except Exception as error:
+                is_lost = is_everywhere(error) or bool(conn and conn.closed)
+                failures[loop] += not is_lost
+                rounds[loop] = tell(loop, rounds[loop], error, is_lost)
                 if conn:
                     conn.close()
-            if rounds[loop].is_full and not failures[loop]:
-                due[loop] = time.monotonic() + LOST_SECONDS * is_lost
+                stopping.wait(LOST_SECONDS * is_lost)
+            if is_lost or (rounds[loop].is_full and not failures[loop]):
+                due[loop] = time.monotonic()
             else:
                 report(loop, rounds[loop])
                 rounds[loop], due[loop] = Round(loop.limit), time.monotonic() + rest_seconds(loop, failures[loop])
     finally:
         if conn:
             conn.close()
+
+
+def tell(loop: Loop, over: Round, error: Exception, is_lost: bool) -> Round:
+    """Log why a loop did not get on, a loss once in a round, and note losses."""
+    if not is_lost:
+        log.exception("%s failed and is tried again", loop.name)
+        return over
+    if not over.losses:
+        log.warning("%s is interrupted and goes on when it can: %s", loop.name, error)
+    return replace(over, losses=over.losses + 1)
 
 
 def report(loop: Loop, over: Round) -> None:

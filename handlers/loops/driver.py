@@ -3,7 +3,8 @@
 A loop has two functions. `find(conn, now, limit, after)` gives the next rows, each with an `id`, behind the row `after`, in an
 order in which no row comes twice, and locks them; `do(conn, now, rows)` does them and gives how many it did. Both run in one
 transaction. A batch that fails is tried again by halves, until it is known which row it is that fails; that one is passed over
-until the next round, which comes to it again, and keeps nobody else from being done, however many of its kind there are.
+until the next round, which comes to it again, and keeps nobody else from being done, however many of its kind there are. So is
+one that costs the connection each time, after a few times in which PostgreSQL might as well have been away.
 """
 
 import logging
@@ -22,6 +23,7 @@ log = logging.getLogger("downbeat.loops")
 
 Row = dict[str, Any]
 START: Row = {"id": UUID(int=0)}  # what comes before all rows
+MOST_LOSSES = 3  # of the connection in a round, before they are taken for the fault of what is being done
 NAMED = 20  # how many of the rows that a round passes over are named in the log; all are counted
 
 # What is wrong with the server, the connection or the disk is wrong with every row, by the class of its SQLSTATE: connection,
@@ -49,7 +51,8 @@ class Loop:
 
 @dataclass(frozen=True)
 class Round:
-    """How far a loop has come: what it did, how many rows it passed over, behind which row it goes on and with how many.
+    """How far a loop has come: what it did, how many rows it passed over, behind which row it goes on and with how many; and how
+    often the connection was lost, or the server was at fault.
 
     It goes on as long as its batches are full.
     """
@@ -58,6 +61,7 @@ class Round:
     after: Row = field(default_factory=lambda: START)
     done: int = 0
     passed_over: int = 0
+    losses: int = 0
     is_full: bool = True
 
 
@@ -69,7 +73,8 @@ def run_batch(loop: Loop, conn: Connection, now: datetime, so_far: Round) -> Rou
             found = loop.find(conn, now, so_far.limit, so_far.after)
             done = loop.do(conn, now, found) if found else 0
     except Exception as error:
-        if not found or conn.closed or is_everywhere(error):
+        may_pass = so_far.losses < MOST_LOSSES if conn.closed else is_everywhere(error)
+        if not found or may_pass:
             raise
         if len(found) > 1:
             return replace(so_far, limit=len(found) // 2)
