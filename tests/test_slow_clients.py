@@ -195,6 +195,17 @@ def test_more_websockets_than_there_is_room_for_are_refused(module_database):
         wait_until(lambda: can_open(server))
 
 
+def test_websockets_that_bring_no_token_make_room_for_others(module_database):
+    with (
+        downbeat_server.running(module_database, workers=1, DOWNBEAT_MAX_CONNECTIONS="60") as server,
+        clients(server, HANDSHAKE, 30) as opened,
+    ):
+        for one in opened:
+            assert one.recv(1000).startswith(b"HTTP/1.1 101 ")
+        for _ in range(5):
+            open_socket(server).close()
+
+
 def can_open(server):
     """Tell whether a websocket can be opened."""
     with clients(server, HANDSHAKE, 1) as opened:

@@ -9,12 +9,17 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect as connect_websocket
 
+from handlers.http import websockets
 from sql.database import connect
 from tests import downbeat_server
 from tests.events import make_event, make_life
 from tests.waiting import PATIENCE_SECONDS, wait_for_waiter, wait_until
 
 AUTH = '{"type":"auth","token":null}'
+HANDSHAKE = (
+    b"GET /api/events/in HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: prefect\r\n\r\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +43,11 @@ def open_socket(server, token=None, **options):
     websocket.send(orjson.dumps({"type": "auth", "token": token}).decode())
     assert orjson.loads(websocket.recv(PATIENCE_SECONDS)) == {"type": "auth_success"}
     return websocket
+
+
+def frame(opcode, content, is_last=True):
+    """Give a frame of less than 126 bytes as a client sends it, masked by zeros."""
+    return bytes([is_last << 7 | opcode, 0x80 + len(content), 0, 0, 0, 0]) + content
 
 
 def send(websocket, *events):
@@ -158,6 +168,21 @@ def test_a_handshake_that_is_none_is_a_400(server):
         assert raw.recv(100).startswith(b"HTTP/1.1 400")
 
 
+@pytest.mark.parametrize("fault", [
+    (b"Host: localhost\r\n", b""),
+    (b"GET", b"HEAD"),
+    (b"HTTP/1.1", b"HTTP/1.0"),
+    (b"Protocol: prefect", b"Protocol: prefect, \xff"),
+    (b"Sec-WebSocket-Version", b"Sec-WebSocket-Extensions: \xff\r\nSec-WebSocket-Version"),
+])  # fmt: skip
+def test_a_faulty_handshake_is_a_400(server, fault):
+    host, port = server.api.removeprefix("http://").removesuffix("/api").split(":")
+    assert HANDSHAKE.count(fault[0]) == 1
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as raw:
+        raw.sendall(HANDSHAKE.replace(*fault))
+        assert raw.recv(100).split()[1] == b"400"
+
+
 def test_a_client_that_breaks_the_protocol_is_told_so(server):
     with open_socket(server) as websocket:
         websocket.socket.sendall(b"\x81\x02hi")  # a client has to mask what it sends
@@ -237,14 +262,91 @@ def test_pings_that_wait_are_answered_by_one_pong(server, stored, module_databas
 
 def test_what_comes_right_behind_a_handshake_is_not_lost(server):
     host, port = server.api.removeprefix("http://").removesuffix("/api").split(":")
-    handshake = (
-        b"GET /api/events/in HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: prefect\r\n\r\n"
-    )
     with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as raw:
-        raw.sendall(handshake + bytes([0x81, 0x80 + len(AUTH), 0, 0, 0, 0]) + AUTH.encode())  # masked by zeros
+        raw.sendall(HANDSHAKE + frame(1, AUTH.encode()))
         received = b""
         while b"auth_success" not in received:
             part = raw.recv(1000)
             assert part, received
             received += part
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """Give a function that opens a websocket in this process and gives it, its client's socket and the messages it brings."""
+    monkeypatch.setattr(websockets, "loop", websockets.Loop())
+    clients = []
+
+    def make(authenticated=True):
+        server, client = socket.socketpair()
+        server.setblocking(False)
+        client.settimeout(PATIENCE_SECONDS)
+        clients.append(client)
+        messages = []
+        purpose = websockets.Purpose(lambda websocket, text: messages.append(text))
+        websocket = websockets.Websocket(server, purpose, authenticated, b"", b"")
+        websockets.loop.add(websocket)
+        return websocket, client, messages
+
+    yield make
+    for client in clients:
+        client.close()
+    loop = websockets.loop
+    loop.stop(PATIENCE_SECONDS)
+    loop.thread.join(PATIENCE_SECONDS)
+    for each in (loop.selector, loop.alarm, loop.bell):
+        each.close()
+
+
+def test_characters_that_parts_are_cut_in_stay_whole(alone):
+    _, client, messages = alone()
+    begin, end = "é".encode()[:1], "é".encode()[1:]
+    client.sendall(frame(2, begin, is_last=False) + frame(0, end) + frame(2, b"\xff") + frame(1, "ü".encode()))
+    wait_until(lambda: len(messages) == 3)
+    assert messages == ["é", "\N{REPLACEMENT CHARACTER}", "ü"]
+
+
+def test_parts_without_content_take_no_memory(alone):
+    websocket, client, messages = alone()
+    client.sendall(frame(1, b"a", is_last=False) + frame(0, b"", is_last=False) * 1000 + frame(9, b"ping"))
+    assert client.recv(100).endswith(b"ping")
+    assert websocket.parts == ["a"]
+    client.sendall(frame(0, b"b"))
+    wait_until(lambda: messages)
+    assert messages == ["ab"]
+
+
+def test_a_client_whose_first_message_was_refused_gets_no_second_chance(alone, monkeypatch):
+    monkeypatch.setattr(websockets, "PATIENCE_SECONDS", 0.5)
+    _, client, messages = alone(authenticated=False)
+    client.sendall(frame(1, b"{}") + frame(1, AUTH.encode()) + frame(1, b"an event"))
+    received = b""
+    while part := client.recv(1000):
+        received += part
+    assert received[2:4] == (1008).to_bytes(2, "big")
+    assert not messages
+
+
+def test_a_client_that_takes_nothing_of_what_it_is_sent_is_dropped(alone, monkeypatch):
+    monkeypatch.setattr(websockets, "SENDING_PATIENCE_SECONDS", 1.5)
+    websocket = alone()[0]
+    other, reading, _ = alone()
+    for one in (websocket, other):
+        websockets.loop.call(one.send, "x" * 1_000_000)
+    wait_until(lambda: len(websockets.loop.behind) == 2)
+    received = 0
+    while received < 1_000_000:
+        received += len(reading.recv(65536))
+    wait_until(lambda: websocket not in websockets.loop.websockets)
+    assert other in websockets.loop.websockets
+    assert (websockets.loop.behind, websockets.loop.unsent_bytes) == ({}, 0)
+
+
+def test_what_all_clients_together_do_not_take_is_bounded(alone, monkeypatch):
+    monkeypatch.setattr(websockets, "MAX_ALL_UNSENT_BYTES", 5_000_000)
+    opened = [alone()[0] for _ in range(8)]
+    for websocket in opened:
+        websockets.loop.call(websocket.send, "x" * 1_500_000)
+    wait_until(lambda: len(websockets.loop.websockets) == 3)
+    assert websockets.loop.websockets == set(opened[-3:])
+    assert websockets.loop.unsent_bytes == sum(len(one.unsent) for one in opened[-3:]) <= 5_000_000

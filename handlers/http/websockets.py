@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import h11
 import orjson
 from flask import Response, request
 from werkzeug.exceptions import Forbidden
@@ -35,9 +36,11 @@ from schemas.settings import setting
 log = logging.getLogger("downbeat.websockets")
 
 READ_BYTES = 65536
-MAX_UNSENT_BYTES = 8 * 1024 * 1024
+MAX_UNSENT_BYTES = 8 * 1024 * 1024  # to one client
+MAX_ALL_UNSENT_BYTES = 256 * 1024 * 1024  # to all clients of the process
 MAX_AUTH_LENGTH = 4096
 PATIENCE_SECONDS = 10  # for a client's auth message, and for its answer to a close
+SENDING_PATIENCE_SECONDS = 60  # for it to take the next bit of what it is sent, as of an answer
 PROTOCOL_ERROR, POLICY_VIOLATION, SERVICE_RESTART = 1002, 1008, 1012
 
 
@@ -69,10 +72,10 @@ class Websocket:
         """Take what has come behind the handshake, and what is to leave first."""
         self.connection, self.purpose, self.authenticated = connection, purpose, authenticated
         self.protocol = Connection(ConnectionType.SERVER, trailing_data=received)
-        self.parts: list[str] = []
+        self.parts: list[str | bytes] = []
         self.length = 0
         self.unsent = bytearray(unsent)
-        self.page_bytes = 0
+        self.page_bytes = self.noted_bytes = 0
         self.when_sent: Callable[[], None] | None = None
         self.reading = True
         self.ping: Ping | None = None
@@ -112,6 +115,7 @@ class Websocket:
 
     def write(self) -> None:
         """Give the network what it takes now; the rest when it is ready for more."""
+        before = len(self.unsent)
         try:
             while self.unsent:
                 del self.unsent[: self.connection.send(self.unsent)]
@@ -126,6 +130,7 @@ class Websocket:
         if self.when_sent and not self.unsent:
             when_sent, self.when_sent = self.when_sent, None
             when_sent()
+        loop.account(self, len(self.unsent) < before)
         return loop.watch(self)
 
     def read(self) -> None:
@@ -151,9 +156,10 @@ class Websocket:
             self.close(PROTOCOL_ERROR, str(error)[:100])
 
     def handle(self, event: Event) -> None:
-        """Act on an event of the protocol."""
+        """Act on an event of the protocol. Messages behind a close of ours are passed over."""
         if isinstance(event, (TextMessage, BytesMessage)):
-            self.collect(event)
+            if self.protocol.state is ConnectionState.OPEN:
+                self.collect(event)
         elif isinstance(event, CloseConnection) and self.protocol.state is not ConnectionState.REMOTE_CLOSING:
             self.transmit(event)  # either it answers our close, or it says what is wrong with what came
             self.drop()
@@ -182,11 +188,12 @@ class Websocket:
         """Put the parts of a message together and pass on what is whole."""
         self.length += len(event.data)
         if fits := self.length <= (self.purpose.max_length if self.authenticated else MAX_AUTH_LENGTH):
-            self.parts.append(event.data if isinstance(event, TextMessage) else event.data.decode(errors="replace"))
+            self.parts += [event.data] if event.data else []  # a part may be empty, and their number is not bounded
         elif not self.authenticated:
             self.authenticate(None)
         if event.message_finished:
-            text = "".join(self.parts) if fits else None
+            whole = type(event.data)().join(self.parts) if fits else None
+            text = whole.decode(errors="replace") if isinstance(whole, bytes) else whole
             self.parts, self.length = [], 0
             if self.authenticated:
                 self.purpose.receive(self, text)
@@ -238,6 +245,9 @@ class Loop:
         self.websockets: set[Websocket] = set()
         self.purposes: set[Purpose] = set()
         self.deadlines: dict[Websocket, float] = {}
+        # Those whose clients have not taken all that they were sent, the one longest without progress first.
+        self.behind: dict[Websocket, float] = {}
+        self.unsent_bytes = 0
         self.calls: deque[tuple] = deque()
         self.starting = threading.Lock()
         self.thread: threading.Thread | None = None
@@ -290,10 +300,32 @@ class Loop:
         """Drop a websocket that is still in the state it is in when patience ends."""
         self.deadlines.setdefault(websocket, time.monotonic() + PATIENCE_SECONDS)
 
+    def account(self, websocket: Websocket, has_progressed: bool) -> None:
+        """Note how far a client is behind and until when it has time; drop who is longest without progress if it is too much."""
+        if websocket not in self.websockets:
+            return
+        self.unsent_bytes += len(websocket.unsent) - websocket.noted_bytes
+        websocket.noted_bytes = len(websocket.unsent)
+        if has_progressed or not websocket.unsent:
+            self.behind.pop(websocket, None)
+        if websocket.unsent:
+            self.behind.setdefault(websocket, time.monotonic() + SENDING_PATIENCE_SECONDS)
+        while self.unsent_bytes > MAX_ALL_UNSENT_BYTES:
+            log.warning("clients do not read what they are sent; the websocket of one is dropped")
+            next(iter(self.behind)).drop()
+
+    def make_room(self) -> None:
+        """Drop the websocket that has waited the longest for an auth message or the answer to a close."""
+        if self.deadlines:
+            next(iter(self.deadlines)).drop()
+
     def forget(self, websocket: Websocket) -> None:
         """Stop watching a websocket."""
         self.websockets.discard(websocket)
         self.deadlines.pop(websocket, None)
+        self.behind.pop(websocket, None)
+        self.unsent_bytes -= websocket.noted_bytes
+        websocket.noted_bytes = 0
         if websocket.connection in self.selector.get_map():
             self.selector.unregister(websocket.connection)
 
@@ -308,12 +340,15 @@ class Loop:
 
     def wait_and_act(self) -> None:
         """Serve the websockets that are ready, and end those whose time is up."""
-        for key, events in self.selector.select(1 if self.deadlines else None):
+        for key, events in self.selector.select(1 if self.deadlines or self.behind else None):
             self.protect(key.data, self.act, key.data, events)
         now = time.monotonic()
         for websocket in [late for late, deadline in self.deadlines.items() if deadline < now]:
             del self.deadlines[websocket]
             self.protect(websocket, websocket.expire)
+        while self.behind and (slowest := next(iter(self.behind.items())))[1] < now:
+            log.warning("a client does not read what it is sent; its websocket is dropped")
+            slowest[0].drop()
 
     def protect(self, websocket: Websocket | None, function: Callable, *arguments) -> None:
         """Call a function; an error costs the websocket that it is about, and no other."""
@@ -387,9 +422,12 @@ class TakenOver(Response):
 def accept(purpose: Purpose) -> Response:
     """Answer the present request by opening its websocket, with 503 if there are too many.
 
-    Raises BadRequest for a faulty handshake, Forbidden (403, as Prefect) for one that can bring no token though one is needed.
+    One that has brought no token yet makes room for it. Raises BadRequest for a faulty handshake, Forbidden (403, as Prefect)
+    for one that can bring no token though one is needed.
     """
-    if len(loop.websockets) >= loop.max_websockets:
+    if request.method != "GET" or request.environ["SERVER_PROTOCOL"] != "HTTP/1.1":
+        raise BadRequest("A websocket is opened by GET and HTTP/1.1")
+    if len(loop.websockets) >= loop.max_websockets and not loop.deadlines:
         return unavailable()
     handshake = WSConnection(ConnectionType.SERVER)
     headers = [(name.encode(), value.encode()) for name, value in request.headers.items()]
@@ -400,12 +438,14 @@ def accept(purpose: Purpose) -> Response:
         if not speaks_prefect and auth_string():
             raise Forbidden("The websocket needs the sub-protocol prefect")
         answer = handshake.send(AcceptConnection(subprotocol="prefect" if speaks_prefect else None))
-    except ProtocolError as error:
+    except (ProtocolError, h11.ProtocolError, UnicodeError) as error:
         raise BadRequest(str(error)) from None
     take_over = request.environ.get("downbeat.take_over")
     if take_over is None:
         raise BadRequest("Websockets need the worker that gunicorn.conf.py names")
     connection, received = take_over()
     keep_alive(connection)
+    if len(loop.websockets) >= loop.max_websockets:
+        loop.call(loop.make_room)
     loop.add(Websocket(connection, purpose, authenticated=not speaks_prefect, received=received, unsent=answer))
     return TakenOver()
