@@ -29,7 +29,7 @@ import sql.statement
 from handlers import BLUEPRINTS, loops, openapi
 from handlers.domain import prefect_files
 from handlers.http import log_format
-from handlers.http.access import register_checks
+from handlers.http.access import find_danger, register_checks
 from handlers.http.messages import IdConverter, TextConverter, register_errors, repeat_undone
 from handlers.http.request_log import register_request_log
 from handlers.web_ui import register_web_ui
@@ -66,11 +66,14 @@ def serve(arguments: list[str]) -> None:
         os.environ["DOWNBEAT_LOOPS"] = "off"
     if (setting("server.database.connection_url") or "").startswith("sqlite"):
         log.warning("Prefect's settings name an SQLite database: it is left alone, for Downbeat works on PostgreSQL.")
-    if not database_url():
-        os.environ["DATABASE_URL"] = postgres.start(setting("downbeat.home"))
     sys.argv = ["gunicorn", "--config", os.path.join(FOLDER, "gunicorn.conf.py"), *arguments]
     sys.argv.append("app:app")
-    WSGIApplication("%(prog)s [OPTIONS]").run()
+    gunicorn = WSGIApplication("%(prog)s [OPTIONS]")
+    if danger := find_danger(gunicorn.cfg.address):  # before a PostgreSQL is started for nothing
+        sys.exit(danger)
+    if not database_url():
+        os.environ["DATABASE_URL"] = postgres.start(setting("downbeat.home"))
+    gunicorn.run()
 
 
 def run_loops(arguments: list[str]) -> str | None:

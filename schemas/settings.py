@@ -18,6 +18,7 @@ from schemas.sources import find
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 TRUE, FALSE = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
 ISO_DURATION = re.compile(r"P(?:([\d.]+)W)?(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?")
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]\\,*]+)(:\d{1,5})?")
 CLOCK_DURATION = re.compile(r"(?:(\d+) ?d(?:ays?)?,? ?)?(?:(\d+):(\d\d)(?::(\d\d(?:\.\d+)?))?)?")
 
 
@@ -87,6 +88,13 @@ def form(value: Any) -> str:
     return name
 
 
+def hosts(value: Any) -> list[str]:
+    """Read a list of names of hosts, by which requests call the server; not `https://name`, nor `*`."""
+    if not all(HOST.fullmatch(name) for name in names(value)):
+        raise ValueError
+    return names(value)
+
+
 def document(value: Any) -> dict[str, Any]:
     """Read an object, as JSON."""
     return dict(orjson.loads(value) if isinstance(value, str) else value)
@@ -101,6 +109,7 @@ WANTED = {
     secret: "a text",
     level: " or ".join(LEVELS),
     names: "a list of names such as a,b",
+    hosts: "a list of names such as downbeat.example.org,192.0.2.1",
     form: "text or json",
     document: "an object as JSON",
 }
@@ -132,7 +141,7 @@ TABLE = (
     # What Prefect's server has nothing like.
     Setting("downbeat.home", None, text),
     Setting("downbeat.bind", None, text),
-    Setting("downbeat.hosts", [], names),
+    Setting("downbeat.hosts", [], hosts),
     Setting("downbeat.open", False, flag),
     Setting("downbeat.threads", 16, integer),
     Setting("downbeat.loops", True, flag),

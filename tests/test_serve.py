@@ -172,3 +172,12 @@ def test_a_flow_outlives_a_killed_server(serve, tmp_path):
         # Thirty tasks, the one in the subflow, and the one that stands for the subflow, which was Pending twice.
         assert conn.execute("SELECT state_name, count(*) FROM task_run GROUP BY 1").fetchall() == [("Completed", 32)]
         assert conn.execute("SELECT count(*) FROM task_run_state").fetchone() == (3 * 32 + 1,)
+
+
+def test_a_start_that_is_refused_leaves_nothing_behind(home, tmp_path):
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DOWNBEAT_HOME": str(home)}
+    command = [sys.executable, str(ROOT / "app.py"), "serve", "--bind", f"0.0.0.0:{free_port()}"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Everybody who reaches 0.0.0.0 ")
+    assert not home.exists()

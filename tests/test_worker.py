@@ -149,9 +149,11 @@ CHUNKED = "Transfer-Encoding: chunked"
     ],
 )
 def test_what_the_server_refuses_by_itself_is_told_in_the_shape_of_the_contract(address, request_, status):
-    found, detail = read_error(talk(address, request_))
+    answer = talk(address, request_)
+    found, detail = read_error(answer)
     assert found == status
     assert detail
+    assert b"\r\nX-Content-Type-Options: nosniff\r\n" in answer
 
 
 def test_the_size_of_a_body_is_looked_at_before_credentials(module_database):

@@ -194,8 +194,8 @@ class Connection:
         """Answer an error without asking the application; the connection ends behind it."""
         content = orjson.dumps({"exception_message" if status in (500, 503) else "detail": detail})
         head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-        retry = "Retry-After: 1\r\n" if status == 503 else ""
-        self.unsent += f"{head}{retry}Content-Length: {len(content)}\r\n\r\n".encode() + content
+        head += "X-Content-Type-Options: nosniff\r\n" + "Retry-After: 1\r\n" * (status == 503)
+        self.unsent += f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
         self.received, self.body = bytearray(), bytearray()
         self.request = self.chunks = self.fault = None
         self.keep = False
