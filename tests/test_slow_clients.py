@@ -31,6 +31,9 @@ STORE_LOGS = """
     INSERT INTO log (name, level, flow_run_id, message, timestamp)
     SELECT 'slow', 20, %s, repeat('x', 100), now() + n * interval '1 ms' FROM generate_series(1, %s) AS n
 """
+STORE_LONG_LOGS = """
+    INSERT INTO log (name, level, message, timestamp) SELECT 'long', 41, repeat('x', 150000), now() FROM generate_series(1, 200)
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -164,6 +167,19 @@ def test_bodies_that_do_not_go_on_make_room_for_those_that_do(module_database):
             refused = read_all(opened[0])
             assert refused.startswith(b"HTTP/1.1 503 ") and b"\r\nRetry-After: 1\r\n" in refused
             assert not is_ended(opened[-1])
+
+
+def test_a_large_answer_that_hundreds_of_half_bodies_make_room_for_is_complete(module_database):
+    with connect(module_database) as conn:
+        conn.execute(STORE_LONG_LOGS)
+    half = b"POST /api/logs/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 90000\r\n\r\n"
+    with (
+        downbeat_server.running(module_database, workers=1, DOWNBEAT_MAX_BODY_BYTES="1000000") as server,
+        clients(server, half + b" " * 62_000, 1070),
+    ):
+        logs = ask(server, "POST", "/logs/filter", {"logs": {"level": {"ge_": 41, "le_": 41}}})
+        assert [len(log["message"]) for log in logs] == [150_000] * 200
+        live(server)
 
 
 def is_ended(client):

@@ -126,9 +126,11 @@ class Worker(base.Worker):
                 self.accept(key.data)
             elif key.data is None:
                 os.read(key.fd, 4096)
+            self.shed()
         while self.returned:
             connection = self.returned.popleft()
             self.protect(connection, self.step)
+            self.shed()
         now = time.monotonic()
         if now - self.ticked >= 1 or seconds < 1:
             self.ticked = now
@@ -244,8 +246,6 @@ class Worker(base.Worker):
         self.held.pop(connection, None)
         self.held[connection] = None
         self.account(connection)
-        if self.size > MAX_HELD_BYTES:
-            self.shed()
 
     def account(self, connection):
         """Note what a connection holds of memory."""
@@ -254,13 +254,12 @@ class Worker(base.Worker):
         connection.size = size
 
     def shed(self):
-        """Drop what is half there, of more than average size, longest without progress first, until there is room again."""
+        """Drop what is half there, of more than average size, longest without progress first, while it is too much in all."""
+        if self.size <= MAX_HELD_BYTES:
+            return
         for connection in [one for one in self.held if one.size > MAX_HELD_BYTES // self.max_connections]:
             log.warning("a slow client's %s of %d bytes is dropped: there are too many", connection.phase, connection.size)
-            if connection.request:
-                self.turn_away(connection)
-            else:
-                self.close(connection)
+            self.protect(connection, self.turn_away if connection.request else self.close)
             if self.size <= MAX_HELD_BYTES:
                 return
 
