@@ -41,6 +41,13 @@ def integer(value: Any) -> int:
     return int(float(value))
 
 
+def positive(value: Any) -> int:
+    """Read a whole number of something that there has to be."""
+    if not integer(value):
+        raise ValueError
+    return integer(value)
+
+
 def duration(value: Any) -> timedelta:
     """Read a duration: seconds, ISO 8601 (`PT1H30M`), or days and a time (`1:30:00`, `2 days`, `1 day, 1:30`)."""
     try:
@@ -104,6 +111,7 @@ WANTED = {
     flag: "true or false",
     number: "a number",
     integer: "a whole number",
+    positive: "a whole number above 0",
     duration: "a duration such as 90, PT1M30S or 0:01:30",
     text: "a text",
     secret: "a text",
@@ -136,14 +144,14 @@ TABLE = (
     # Where PostgreSQL is, see schemas/addresses.py.
     Setting("database.url", None, secret),
     Setting("database.direct_url", None, secret),
-    Setting("database.pool_size", 8, integer),
+    Setting("database.pool_size", 8, positive),
     Setting("database.prepare", True, flag),
     # What Prefect's server has nothing like.
     Setting("downbeat.home", None, text),
     Setting("downbeat.bind", None, text),
     Setting("downbeat.hosts", [], hosts),
     Setting("downbeat.open", False, flag),
-    Setting("downbeat.threads", 16, integer),
+    Setting("downbeat.threads", 16, positive),
     Setting("downbeat.loops", True, flag),
     Setting("downbeat.stop_seconds", 10, integer),
     Setting("downbeat.max_body_bytes", 64 * 1024 * 1024, integer),

@@ -194,6 +194,8 @@ def test_has_every_setting_of_prefects_server_by_all_its_names(prefect):
     ("PREFECT_SERVER_CSRF_TOKEN_EXPIRATION", "server.api.csrf_token_expiration", "-5", "a duration"),
     (f"{SERVICES}FOREMAN_LOOP_SECONDS", "server.services.foreman.loop_seconds", "nan", "a number"),
     ("DOWNBEAT_THREADS", "downbeat.threads", "-1", "a whole number"),
+    ("DOWNBEAT_THREADS", "downbeat.threads", "0", "a whole number above 0"),
+    ("DATABASE_POOL_SIZE", "database.pool_size", "0", "a whole number above 0"),
     ("DOWNBEAT_HOSTS", "downbeat.hosts", "https://downbeat.example.org", "a list of names such as"),
     ("DOWNBEAT_HOSTS", "downbeat.hosts", "downbeat.example.org,other.example.org/api", "a list of names such as"),
 ])  # fmt: skip
