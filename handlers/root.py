@@ -1,11 +1,9 @@
 """Operations at the root of the API: whether the server is well, and which API it speaks."""
 
-import psycopg
 from flask import Blueprint, Response
 
-import sql
 from handlers.http.messages import answer
-from sql.database import connection
+from sql.database import is_answering
 
 API_VERSION = "0.8.4"
 PATIENCE_SECONDS = 2
@@ -34,9 +32,6 @@ def say_hello() -> Response:
 @blueprint.get("/ready")
 def read_readiness() -> Response:
     """Tell whether the database answers too (200 or 503); waits no longer for it than a probe does."""
-    try:
-        with connection(PATIENCE_SECONDS) as conn:
-            sql.configuration.answer(conn)
-    except psycopg.Error:
-        return answer({"message": "Database is not available"}, 503)
-    return answer({"message": "OK"})
+    if is_answering(PATIENCE_SECONDS):
+        return answer({"message": "OK"})
+    return answer({"message": "Database is not available"}, 503)

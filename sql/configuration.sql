@@ -32,7 +32,3 @@ SELECT block_schema.capabilities
 -- Remove a key.
 DELETE FROM configuration
  WHERE key = %(key)s::text;
-
--- name: answer :value
--- Whether PostgreSQL answers.
-SELECT true;

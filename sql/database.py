@@ -8,18 +8,18 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import orjson
 import psycopg
 from psycopg import Connection, errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import PGconn, Ping, TransactionStatus
+from psycopg.pq import ExecStatus, PGconn, Ping, TransactionStatus
 from psycopg.types.json import set_json_loads
 
 import sql
-from sql.pool import PATIENCE_SECONDS, RETRY_SECONDS, Pool, log, outage
+from sql.pool import PATIENCE_SECONDS, RETRY_SECONDS, NoConnection, Pool, log, outage
 from sql.statement import flush, wire
 
 SESSION = (
@@ -167,6 +167,26 @@ def within(conn: Connection) -> Iterator[None]:
         if conn.closed and not is_ending and isinstance(error, errors.OperationalError):
             raise NothingDone(str(error)) from error
         raise
+
+
+def is_answering(seconds: float) -> bool:
+    """Tell whether PostgreSQL answers in time; on one more connection if all are in use, which says nothing about it."""
+    with ExitStack() as stack:
+        try:
+            try:
+                conn = pool.borrow(0)
+                stack.callback(pool.give_back, conn)
+            except NoConnection:
+                if outage.since is not None:
+                    return False
+                conn = stack.enter_context(closing(pool.connect()))
+            conn.pgconn.send_query(b"SELECT")
+            if not wire(conn).ready.poll(seconds * 1000):  # it stands still, or the network does
+                conn.close()
+                return False
+            return all(result.status == ExecStatus.TUPLES_OK for result in iter(conn.pgconn.get_result, None))
+        except psycopg.Error:
+            return False
 
 
 def repeat(what: str, function: Callable, *arguments: Any) -> Any:

@@ -2,9 +2,13 @@
 
 import http.client
 import json
+import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,7 +20,7 @@ from sql.database import connect
 from sql.migrate import migrate
 from tests import downbeat_server
 from tests.runs import make_flow_run, read_flow_run
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_for_waiter, wait_until
 
 AWAY, BACK = "PostgreSQL cannot be reached", "PostgreSQL is back"
 ANSWER_SECONDS = 25  # a client, or a proxy before us, gives up after 30
@@ -103,6 +107,36 @@ def test_an_outage_is_answered_early_and_over_when_the_database_is_back(own_post
             wait_until(lambda: read_flow_run(conn, id)["state_name"] == "Late")
         wait_until(lambda: server.log.count(BACK) == 2)
         assert server.log.count(AWAY) == 2  # once for each of its processes
+
+
+@contextmanager
+def standing_still(folder):
+    """Stop the processes of a PostgreSQL, as a disk or a network that hangs would."""
+    first = int((folder / "postgres/postmaster.pid").read_text().split()[0])
+    pids = [first, *map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split())]
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_server_is_ready_while_all_its_connections_and_threads_are_in_use_and_not_while_postgresql_stands_still(own_postgres):
+    folder, url = own_postgres
+    with ThreadPoolExecutor(30) as threads, downbeat_server.running(url, 1) as server:
+        assert ask(server, "/ready").status == 200
+        with connect(url) as conn, conn.transaction():
+            conn.execute("LOCK TABLE flow")
+            asked = [threads.submit(ask, server, "/flows/filter", {}) for _ in range(30)]
+            wait_for_waiter(conn, 8)
+            assert ask(server, "/ready").status == 200
+            assert not any(one.done() for one in asked)
+        with standing_still(folder):
+            stuck = threads.submit(ask, server, "/ready")
+            assert stuck.result(ANSWER_SECONDS).status == 503
+        wait_until(lambda: ask(server, "/ready").status == 200)
 
 
 def test_a_database_that_refuses_ends_the_start_at_once(own_postgres):

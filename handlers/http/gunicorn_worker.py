@@ -8,7 +8,8 @@ A thread stays with its client for a millisecond after an answer: most clients' 
 threads twice is a third of what a small request costs.
 
 What a process takes upon itself is bounded: connections (the one longest without progress makes room), bytes of requests and
-answers that are half there (the same), requests that wait for a thread (503). One more thread answers nothing but /api/health.
+answers that are half there (the same), requests that wait for a thread (503). Two more threads answer nothing but
+/api/health and /api/ready.
 """
 
 import contextlib
@@ -37,7 +38,7 @@ from schemas.settings import setting
 
 log = logging.getLogger("gunicorn.error")
 
-HEALTH = api_path() + "/health"
+HEALTH, READY = api_path() + "/health", api_path() + "/ready"
 STAY_MILLISECONDS = 1
 # How long a client may take: for a head in all, for the next bit of a body or an answer, to ask again, to see the end.
 PATIENCE_SECONDS = {"head": 10, "body": 30, "answer": 60, "end": 2}
@@ -74,7 +75,7 @@ class Worker(base.Worker):
         self.selector.register(self.PIPE[0], selectors.EVENT_READ)  # signals and threads ring it
         self.held: dict[Connection, None] = {}  # by the loop, the one longest without progress first
         self.returned: deque[Connection] = deque()
-        self.lane, self.reserve = Lane(), Lane()
+        self.lane, self.reserves = Lane(), {path: Lane() for path in (HEALTH, READY)}
         self.count = self.size = 0
         self.asked: dict[Connection, float] = {}  # when the requests that threads are at were begun
         self.ticked = 0.0
@@ -89,7 +90,8 @@ class Worker(base.Worker):
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         for number in range(self.cfg.threads):
             keep_running(None, f"request-{number}", partial(self.work, self.lane, True))
-        keep_running(None, "health", partial(self.work, self.reserve, False))
+        for path, lane in self.reserves.items():
+            keep_running(None, path, partial(self.work, lane, False))
         while self.alive and self.ppid == os.getppid():
             self.turn()
         self.wind_up()
@@ -311,8 +313,8 @@ class Worker(base.Worker):
         """Give a connection with something to do to a thread, if not too many wait for one."""
         self.let_go(connection)
         self.account(connection)
-        if connection.asks_for(HEALTH):
-            self.reserve.put(connection)
+        if path := next(filter(connection.asks_for, self.reserves), None):
+            self.reserves[path].put(connection)
         elif connection.answer or len(self.lane.waiting) < MAX_WAITING:
             self.lane.put(connection)
         else:
