@@ -5,6 +5,7 @@ A setting of Prefect's is set by the environment variable that its path spells, 
 their path alone. In which places they are looked for is told in `schemas/sources.py`, what has an effect in the README.
 """
 
+import base64
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 from schemas.sources import find
 
@@ -75,6 +78,22 @@ def secret(value: Any) -> str:
     return text(value)
 
 
+def key(value: Any) -> str:
+    """Read a Fernet key; an empty text is none."""
+    if value and len(base64.urlsafe_b64decode(value)) != 32:
+        raise ValueError
+    return text(value)
+
+
+def connection(value: Any) -> str:
+    """Read libpq's string of a connection."""
+    try:
+        conninfo_to_dict(text(value))
+    except ProgrammingError:
+        raise ValueError from None
+    return value
+
+
 def level(value: Any) -> str:
     """Read how weighty something must be to be logged."""
     if text(value).upper() not in LEVELS:
@@ -115,6 +134,8 @@ WANTED = {
     duration: "a duration such as 90, PT1M30S or 0:01:30",
     text: "a text",
     secret: "a text",
+    key: "a Fernet key, 32 bytes in URL-safe Base64,",
+    connection: "a connection string of libpq, such as postgresql://user@host/name,",
     level: " or ".join(LEVELS),
     names: "a list of names such as a,b",
     hosts: "a list of names such as downbeat.example.org,192.0.2.1",
@@ -142,8 +163,8 @@ class Setting(NamedTuple):
 
 TABLE = (
     # Where PostgreSQL is, see schemas/addresses.py.
-    Setting("database.url", None, secret),
-    Setting("database.direct_url", None, secret),
+    Setting("database.url", None, connection),
+    Setting("database.direct_url", None, connection),
     Setting("database.pool_size", 8, positive),
     Setting("database.prepare", True, flag),
     # What Prefect's server has nothing like.
@@ -155,7 +176,7 @@ TABLE = (
     Setting("downbeat.loops", True, flag),
     Setting("downbeat.stop_seconds", 10, integer),
     Setting("downbeat.max_body_bytes", 64 * 1024 * 1024, integer),
-    Setting("downbeat.max_connections", 8192, integer),
+    Setting("downbeat.max_connections", 8192, positive),
     Setting("downbeat.ui_files", None, text),
     Setting("downbeat.sandbox_cpu_seconds", 3.0, number),
     Setting("downbeat.sandbox_memory_bytes", 256 * 1024 * 1024, integer),
@@ -164,7 +185,7 @@ TABLE = (
     Setting("downbeat.log_requests", False, flag),
     Setting("downbeat.slow_statement_seconds", 1.0, number),
     Setting("web.concurrency", None, integer),
-    Setting("server.encryption_key", None, secret, "ORION_ENCRYPTION_KEY"),
+    Setting("server.encryption_key", None, key, "ORION_ENCRYPTION_KEY"),
     # Prefect's, in the order of its documentation.
     Setting("server.logging_level", "WARNING", level, "PREFECT_LOGGING_SERVER_LEVEL"),
     Setting("server.analytics_enabled", False, flag),
@@ -314,6 +335,7 @@ TABLE = (
     Setting("server.worker_channel.cleanup_max_delivery_attempts", 3, integer),
     Setting("server.worker_channel.cleanup_completed_idempotency_retention_seconds", None, number),
 )
+SECRETS = (secret, key, connection)
 SETTINGS = {each.path: each for each in TABLE}
 CLIENTS = orjson.loads((Path(__file__).parent / "settings_of_clients.json").read_bytes())
 HIDDEN = ("server.encryption_key",)  # Prefect's documents do not have it
@@ -337,7 +359,7 @@ def given(path: str) -> Any:
     try:
         return each.kind(value)
     except (KeyError, TypeError, ValueError, OverflowError):
-        said = "what it is" if each.kind is secret else repr(value)
+        said = "what it is" if each.kind in SECRETS else repr(value)
         raise SystemExit(f"{place} is {said}, but {WANTED[each.kind]} is wanted.") from None
 
 
@@ -356,12 +378,12 @@ def shown() -> dict[str, Any]:
     content = orjson.loads(orjson.dumps(CLIENTS))
     for path, _, kind, _ in TABLE:
         if path.startswith("server.") and path not in HIDDEN:
-            *groups, key = path.split(".")
+            *groups, name = path.split(".")
             part = content
             for group in groups:
                 part = part.setdefault(group, {})
             value = setting(path)
-            part[key] = show(value) if kind is not secret or value is None else "**********"
+            part[name] = show(value) if kind not in SECRETS or value is None else "**********"
     return content
 
 

@@ -198,6 +198,7 @@ def test_has_every_setting_of_prefects_server_by_all_its_names(prefect):
     ("DATABASE_POOL_SIZE", "database.pool_size", "0", "a whole number above 0"),
     ("DOWNBEAT_HOSTS", "downbeat.hosts", "https://downbeat.example.org", "a list of names such as"),
     ("DOWNBEAT_HOSTS", "downbeat.hosts", "downbeat.example.org,other.example.org/api", "a list of names such as"),
+    ("DOWNBEAT_MAX_CONNECTIONS", "downbeat.max_connections", "0", "a whole number above 0"),
 ])  # fmt: skip
 def test_ends_with_a_sentence_that_names_the_variable_whose_text_does_not_fit(place, name, path, text, wanted):
     place({}, {name: text})
@@ -213,6 +214,19 @@ def test_names_the_file_of_what_does_not_fit_and_tells_no_secret(place):
     place({"prefect.toml": "", "home/profiles.toml": f'active = "a"\n[profiles.a]\n{LIMIT} = "x"'}, {})
     with pytest.raises(SystemExit, match=re.escape(f"{LIMIT} (in the profile a of {folder}/home/profiles.toml) is 'x'")):
         check()
+
+
+@pytest.mark.parametrize(("name", "text", "wanted"), [
+    ("DATABASE_URL", "postgresql+asyncpg://me:hush@host/name", "a connection string of libpq"),
+    ("DATABASE_DIRECT_URL", "sqlite:///hush.db", "a connection string of libpq"),
+    ("PREFECT_SERVER_ENCRYPTION_KEY", "hush", "a Fernet key"),
+    ("ORION_ENCRYPTION_KEY", "hush" * 10, "a Fernet key"),
+])  # fmt: skip
+def test_does_not_start_with_a_database_or_key_that_is_none_nor_shows_it(place, name, text, wanted):
+    place({}, {name: text})
+    with pytest.raises(SystemExit, match=f"{name} \\(in the environment\\) is what it is, but {wanted}") as end:
+        check()
+    assert "hush" not in str(end.value)
 
 
 @pytest.mark.parametrize("name", ["prefect.toml", "pyproject.toml", "home/profiles.toml"])
