@@ -113,13 +113,20 @@ COMMANDS = {
     "ui": lambda arguments: prefect_files.install(*arguments[:1]),
     "explain": explain,
 }
+# The most arguments of those commands whose work is not to be begun by mistake.
+ARGUMENTS = {"loops": 0, "migrate": 0, "tune": 0, "handback": 0, "ui": 1}
 
 
 def main(arguments: list[str]) -> str | None:
     """Run a command; gives what is wrong, if anything is."""
     run = COMMANDS.get((arguments or [""])[0])
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return None
     if run is None:
         return __doc__
+    if len(arguments) > 1 + ARGUMENTS.get(arguments[0], len(arguments)):
+        return f"downbeat {arguments[0]} does not know what to do with {arguments[-1]!r}; nothing was done."
     check()
     sql.database.prepares_statements = setting("database.prepare")
     sql.statement.slow_seconds = setting("downbeat.slow_statement_seconds") or math.inf

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect as connect_websocket
 
+from app import main
 from sql.database import connect
 from tests.consistency import find_half_written
 from tests.downbeat_server import ROOT
@@ -91,6 +92,15 @@ def test_answers_and_says_how_to_look_inside(serve):
     arguments = [*shlex.split(psql_command(said)), "-X", "-A", "-t", "-c", "SELECT count(name) FROM downbeat.flow_run"]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+
+
+@pytest.mark.parametrize("command", ["loops", "migrate", "tune", "handback"])
+def test_a_command_that_is_asked_for_help_or_misspelled_does_nothing(command, home, monkeypatch, capsys):
+    monkeypatch.setenv("DOWNBEAT_HOME", str(home))
+    assert main([command, "--help"]) is None
+    assert f"\ndownbeat {command} " in capsys.readouterr().out
+    assert main([command, "--dry-run"]) == f"downbeat {command} does not know what to do with '--dry-run'; nothing was done."
+    assert not home.exists()
 
 
 def test_a_second_server_on_the_same_data_says_so_and_ends(serve, home):
