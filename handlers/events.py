@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 from marshmallow import ValidationError
 
 import sql
-from handlers.errors import Invalid, invalid
+from handlers.errors import Invalid, Unprocessable, invalid
 from handlers.http.messages import answer, body, document, find_problems, no_content, query, read_body, takes
 from handlers.http.websockets import accept
 from handlers.streams import event_stream
@@ -160,11 +160,11 @@ def read_token(token: str) -> Any:
 def span_starts(since: datetime, until: datetime, unit: timedelta, span: timedelta) -> Iterator[datetime]:
     """Give the start of each span of time that has a moment between two times; none begins after the present unit of time.
 
-    Raises Invalid for more than MAX_SPANS.
+    Raises Unprocessable for more than MAX_SPANS.
     """
     try:
         if (number := ceil((until - since) / span)) > MAX_SPANS:
-            raise invalid(f"makes {number} spans, more than {MAX_SPANS}", "time_interval")
+            raise Unprocessable(f"The time_interval makes {number} spans, more than {MAX_SPANS}.")
         if until > (now := datetime.now(timezone.utc)):
             until = FIRST_SPAN + ((now - FIRST_SPAN) // unit + 1) * unit - timedelta(microseconds=1)
         start = FIRST_SPAN + (since - FIRST_SPAN) // span * span

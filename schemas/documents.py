@@ -4,11 +4,14 @@ Used by the bodies of requests and the messages of websockets alike. orjson itse
 numbers beyond a double and more than 1024 levels. Nothing here recurses: Python's stack ends before orjson's levels do.
 """
 
+import re
 from typing import Any
 
 import orjson
 
 MAX_NESTING = 200  # orjson writes 254 levels, and what is stored is wrapped in a few
+MAX_VALUES = 1_000_000  # each takes up to 100 bytes in Python, and in JSON as few as three
+STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 
 
 class NotStorable(ValueError):
@@ -20,7 +23,10 @@ class NotStorable(ValueError):
 
 
 def read_document(text: bytes | str) -> Any:
-    """Give the value of a JSON text. Raises orjson.JSONDecodeError, and NotStorable for deep nesting or a NUL character."""
+    """Give the value of a JSON text. Raises orjson.JSONDecodeError, and NotStorable for too many values, deep nesting or a NUL
+    character."""
+    if len(text) > MAX_VALUES and holds_too_many_values(text if isinstance(text, bytes) else text.encode()):
+        raise NotStorable(f"must not hold more than {MAX_VALUES} values")
     content = orjson.loads(text)
     brackets, nul = ((b"[", b"{"), b"\\u0000") if isinstance(text, bytes) else (("[", "{"), "\\u0000")
     if sum(map(text.count, brackets)) > MAX_NESTING and is_nested_too_deeply(content):
@@ -28,6 +34,19 @@ def read_document(text: bytes | str) -> Any:
     if nul in text and (path := find_nul(content)) is not None:
         raise NotStorable("must not contain the NUL character", path)
     return content
+
+
+def holds_too_many_values(text: bytes) -> bool:
+    """Tell whether a JSON text holds more than MAX_VALUES values, without making them; strings are passed over."""
+    if sum(map(text.count, (b",", b"[", b"{"))) <= MAX_VALUES:
+        return False
+    number = place = 0
+    while number <= MAX_VALUES and place < len(text):
+        quote = text.find(b'"', place)
+        end = quote if quote >= 0 else len(text)
+        number += sum(text.count(mark, place, end) for mark in (b",", b"[", b"{"))
+        place = STRING.match(text, quote).end() if quote >= 0 else end
+    return number > MAX_VALUES
 
 
 def write_document(value: Any) -> bytes:

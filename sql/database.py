@@ -111,6 +111,7 @@ def open_pool(url: str, size: int, threads: int = 16) -> None:
     Of the threads that may ask for one, all can wait while the others have one, but no more than half if nobody has.
     """
     global pool
+    close_pool()
     pool = Pool(lambda: reach(url), size, max(threads - size, threads // 2, 1))
 
 

@@ -20,7 +20,7 @@ from handlers.domain.task_run_events import read_task_run as read_task_run_event
 from handlers.domain.task_run_events import record_task_runs
 from handlers.errors import NotFound
 from handlers.rules.creation import create_flow_run, create_task_run
-from handlers.rules.resume import resume_flow_run
+from handlers.rules.resume import check_input, read_pause, resume_flow_run
 from schemas.events import EVENT, read_fields
 from schemas.runs import FlowRunCreate, TaskRunCreate
 from sql import database as db
@@ -152,7 +152,8 @@ def test_proposals_that_waited_are_dated_in_the_order_in_which_they_were_carried
 def test_of_two_who_resume_a_run_one_finds_it_resumed(contend, watcher):
     id = make_flow_run(watcher, "RUNNING")
     propose_flow_run(watcher, id, "PAUSED", state_details={"pause_key": "1"})
-    first, second = contend(*[lambda conn: resume_flow_run(conn, id, None)] * 2)
+    checked = check_input(read_pause(watcher, id), None)
+    first, second = contend(*[lambda conn: resume_flow_run(conn, id, checked)] * 2)
     assert (first.status, second.status) == ("ACCEPT", "ABORT")
     assert read_types(watcher, id) == ["RUNNING", "PAUSED", "RUNNING"]
 

@@ -1,7 +1,9 @@
 """What is nested too deeply is refused where it comes in, and where another hand has stored it, the answer says so."""
 
+import orjson
 import pytest
 
+from schemas.documents import read_document
 from sql.database import connect
 from tests.resources import unique
 
@@ -45,3 +47,16 @@ def test_what_another_hand_has_nested_too_deeply_is_a_clear_answer_and_no_error_
         client.patch(f"/api/deployments/{id}", json={"parameter_openapi_schema": schema | {"title": "new"}}),
     ):
         assert answer.status_code in (201, 204, 400, 409, 422), answer.text
+
+
+@pytest.mark.parametrize("value", [b"{}", b'"\\""', b"1"])
+def test_more_values_than_memory_is_meant_for_are_refused_before_they_are_made(client, value):
+    body = b'{"x":[' + b",".join([value] * 1_100_000) + b"]}"
+    answer = client.post("/api/flows/filter", data=body, content_type="application/json")
+    assert answer.status_code == 422
+    assert "must not hold more than 1000000 values" in answer.text
+
+
+def test_a_long_text_with_many_commas_is_one_value(client):
+    text = ',[{"' * 1_000_000
+    assert read_document(orjson.dumps({"text": text})) == {"text": text}

@@ -138,6 +138,6 @@ def test_what_is_deleted_and_made_anew_leaves_no_run_behind_and_has_its_own(data
         left = requests.post("/api/deployments/filter", json={}).json
         assert [len(deployment["schedules"]) for deployment in left] == [2, 2]
         for schedule in (schedule for deployment in left for schedule in deployment["schedules"]):
-            due = choose(due_times(schedule["schedule"], now, now + MAX_TIME), now, MIN_TIME, MIN_RUNS, MAX_RUNS)
+            due = list(choose(due_times(schedule["schedule"], now, now + MAX_TIME), now, MIN_TIME, MIN_RUNS, MAX_RUNS))
             assert [row[0] for row in conn.execute(DUE, [schedule["id"]])] == due
         assert find_half_written(conn) == []

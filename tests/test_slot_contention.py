@@ -17,6 +17,7 @@ from sql.database import connect, within
 from sql.ids import uuid7
 from sql.statement import flush
 from tests.bench import round_trips
+from tests.loops import release_expired_leases
 from tests.slots import (
     assert_limits_were_kept,
     assert_nothing_is_left,
@@ -62,7 +63,7 @@ def live(url: str, names: list[str], until: float, seed: int) -> Counter:
             conn, held = end(conn, url, act), []
         elif act == "sweep":
             now = conn.execute("SELECT now()").fetchone()[0]
-            done["swept"] += sql.concurrency_limits_v2.delete_expired(conn, now=now, limit=draw.choice((1, 50)))
+            done["swept"] += release_expired_leases(conn, now, draw.choice((1, 50)))
         elif act == "finish":
             mine = {"holder_ids": [holder], "ended": None, "flow_run_ids": None, "lease_ids": None}
             done["finished"] += sql.slots.give_back(conn, **mine)
@@ -201,9 +202,9 @@ def test_a_sweep_waits_for_nobody(session):
         take(other, busy)
         expire(conn, *leases)
         now = conn.execute("SELECT now()").fetchone()[0]
-        assert sql.concurrency_limits_v2.delete_expired(conn, now=now, limit=9) == 1
+        assert release_expired_leases(conn, now, 9) == 1
         assert count_active(conn, idle) == 0
-    assert sql.concurrency_limits_v2.delete_expired(conn, now=now, limit=9) == 1
+    assert release_expired_leases(conn, now, 9) == 1
 
 
 def test_taking_renewing_and_giving_back_are_one_round_trip_each(database, session):

@@ -168,7 +168,7 @@ def test_who_has_a_file_is_not_sent_it_again(browser):
 
 def test_head_gives_the_headers_of_get(browser):
     for path in ("/runs", "/assets/one.js", "/ui-settings"):
-        got, headed = browser.get(path), browser.head(path)
+        got, headed = (ask(path, headers={"X-Request-Id": "one"}) for ask in (browser.get, browser.head))
         assert (headed.status_code, headed.data, headed.headers) == (200, b"", got.headers)
 
 
