@@ -13,8 +13,8 @@ from marshmallow import ValidationError
 
 import sql
 from handlers.errors import Invalid, Unprocessable, invalid
+from handlers.http.handshakes import accept
 from handlers.http.messages import answer, body, document, find_problems, no_content, query, read_body, takes
-from handlers.http.websockets import accept
 from handlers.streams import event_stream
 from handlers.streams.event_recorder import EVENTS_IN, MAX_LENGTH, record, tell
 from schemas.addresses import api_path

@@ -9,8 +9,8 @@ from psycopg import errors
 
 import sql
 from handlers.errors import invalid
+from handlers.http.handshakes import accept
 from handlers.http.messages import body, document, load, read_body, takes
-from handlers.http.websockets import accept
 from handlers.streams import log_stream
 from schemas.documents import is_nested_too_deeply
 from schemas.fields import parse_time

@@ -1,11 +1,6 @@
-"""Open websockets: one thread per process drives all of them.
+"""Open websockets: one thread per process drives all of them, for an open socket holds no thread of its own.
 
-A request that asks for a websocket is answered by `accept`, which takes the connection away from the worker, so that an open
-socket holds no thread of it. What a socket is for is told by its Purpose, whose functions are called in the loop's
-thread and must not block. (flask-sock holds two threads for each socket, keeps what it has read without a bound, and answers
-a ping before what came ahead of it was looked at; what that costs is in gunicorn.conf.py.)
-
-permessage-deflate is declined: frames are small, and it takes about 300 kB of memory for each socket.
+What a socket is for is told by its Purpose, whose functions are called in the loop's thread and must not block.
 """
 
 import contextlib
@@ -19,18 +14,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import h11
 import orjson
-from flask import Response, request
-from werkzeug.exceptions import Forbidden
-from wsproto import ConnectionType, WSConnection
+from wsproto import ConnectionType
 from wsproto.connection import Connection, ConnectionState
-from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Message, Ping, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, TextMessage
 from wsproto.utilities import ProtocolError
 
-from handlers.errors import BadRequest
-from handlers.http.connections import keep_alive
-from handlers.http.messages import unavailable
 from schemas.settings import setting
 
 log = logging.getLogger("downbeat.websockets")
@@ -410,42 +399,3 @@ def auth_string() -> str:
 def is_authentic(token: object) -> bool:
     """Tell whether a client's token is the one required, if one is."""
     return not auth_string() or hmac.compare_digest(str(token or "").encode(), auth_string().encode())
-
-
-class TakenOver(Response):
-    """An answer that the worker does not send, because the connection is no longer its own."""
-
-    def __call__(self, environ, start_response):
-        return []
-
-
-def accept(purpose: Purpose) -> Response:
-    """Answer the present request by opening its websocket, with 503 if there are too many.
-
-    One that has brought no token yet makes room for it. Raises BadRequest for a faulty handshake, Forbidden (403, as Prefect)
-    for one that can bring no token though one is needed.
-    """
-    if request.method != "GET" or request.environ["SERVER_PROTOCOL"] != "HTTP/1.1":
-        raise BadRequest("A websocket is opened by GET and HTTP/1.1")
-    if len(loop.websockets) >= loop.max_websockets and not loop.deadlines:
-        return unavailable()
-    handshake = WSConnection(ConnectionType.SERVER)
-    headers = [(name.encode(), value.encode()) for name, value in request.headers.items()]
-    try:
-        handshake.initiate_upgrade_connection(headers, request.path)
-        asked = next(handshake.events())
-        speaks_prefect = "prefect" in asked.subprotocols
-        if not speaks_prefect and auth_string():
-            raise Forbidden("The websocket needs the sub-protocol prefect")
-        answer = handshake.send(AcceptConnection(subprotocol="prefect" if speaks_prefect else None))
-    except (ProtocolError, h11.ProtocolError, UnicodeError) as error:
-        raise BadRequest(str(error)) from None
-    take_over = request.environ.get("downbeat.take_over")
-    if take_over is None:
-        raise BadRequest("Websockets need the worker that gunicorn.conf.py names")
-    connection, received = take_over()
-    keep_alive(connection)
-    if len(loop.websockets) >= loop.max_websockets:
-        loop.call(loop.make_room)
-    loop.add(Websocket(connection, purpose, authenticated=not speaks_prefect, received=received, unsent=answer))
-    return TakenOver()
