@@ -22,6 +22,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 TRUE, FALSE = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
 ISO_DURATION = re.compile(r"P(?:([\d.]+)W)?(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?")
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]\\,*]+)(:\d{1,5})?")
+ADDRESS = re.compile(r"unix:.+|fd://\d+|.*:(\d{1,5})")
 CLOCK_DURATION = re.compile(r"(?:(\d+) ?d(?:ays?)?,? ?)?(?:(\d+):(\d\d)(?::(\d\d(?:\.\d+)?))?)?")
 
 
@@ -94,6 +95,15 @@ def connection(value: Any) -> str:
     return value
 
 
+def addresses(value: Any) -> str:
+    """Read where to listen, as gunicorn has it, for which one without a port would be that of port 8000."""
+    for each in text(value).split(","):
+        found = ADDRESS.fullmatch(each.strip())
+        if found is None or int(found[1] or 0) > 65535:
+            raise ValueError
+    return value
+
+
 def level(value: Any) -> str:
     """Read how weighty something must be to be logged."""
     if text(value).upper() not in LEVELS:
@@ -136,6 +146,7 @@ WANTED = {
     secret: "a text",
     key: "a Fernet key, 32 bytes in URL-safe Base64,",
     connection: "a connection string of libpq, such as postgresql://user@host/name,",
+    addresses: "an address such as 127.0.0.1:4200 or unix:/run/downbeat.sock",
     level: " or ".join(LEVELS),
     names: "a list of names such as a,b",
     hosts: "a list of names such as downbeat.example.org,192.0.2.1",
@@ -169,7 +180,7 @@ TABLE = (
     Setting("database.prepare", True, flag),
     # What Prefect's server has nothing like.
     Setting("downbeat.home", None, text),
-    Setting("downbeat.bind", None, text),
+    Setting("downbeat.bind", None, addresses),
     Setting("downbeat.hosts", [], hosts),
     Setting("downbeat.open", False, flag),
     Setting("downbeat.threads", 16, positive),

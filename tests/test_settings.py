@@ -198,6 +198,8 @@ def test_has_every_setting_of_prefects_server_by_all_its_names(prefect):
     ("DATABASE_POOL_SIZE", "database.pool_size", "0", "a whole number above 0"),
     ("DOWNBEAT_HOSTS", "downbeat.hosts", "https://downbeat.example.org", "a list of names such as"),
     ("DOWNBEAT_HOSTS", "downbeat.hosts", "downbeat.example.org,other.example.org/api", "a list of names such as"),
+    ("DOWNBEAT_BIND", "downbeat.bind", "127.0.0.1", "an address such as"),
+    ("DOWNBEAT_BIND", "downbeat.bind", "127.0.0.1:4200,localhost:99999", "an address such as"),
     ("DOWNBEAT_MAX_CONNECTIONS", "downbeat.max_connections", "0", "a whole number above 0"),
 ])  # fmt: skip
 def test_ends_with_a_sentence_that_names_the_variable_whose_text_does_not_fit(place, name, path, text, wanted):
