@@ -83,7 +83,7 @@ def run_loops(arguments: list[str]) -> str | None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    url = database_url() or postgres.start(setting("downbeat.home"))
+    url = database_url() or postgres.find(setting("downbeat.home"))
     for thread in loops.start_threads(url, stopping, loops.enabled()):
         thread.join()
     return None
@@ -107,8 +107,8 @@ def explain(arguments: list[str]) -> str | None:
 COMMANDS = {
     "serve": serve,
     "loops": run_loops,
-    "migrate": lambda _: sql.migrate.migrate(direct_url() or postgres.start(setting("downbeat.home"))),
-    "tune": lambda _: sql.migrate.tune(direct_url() or postgres.start(setting("downbeat.home"))),
+    "migrate": lambda _: sql.migrate.migrate(direct_url() or postgres.find(setting("downbeat.home"))),
+    "tune": lambda _: sql.migrate.tune(direct_url() or postgres.find(setting("downbeat.home"))),
     "handback": lambda _: sql.migrate.handback(direct_url() or postgres.start(setting("downbeat.home"))),
     "ui": lambda arguments: prefect_files.install(*arguments[:1]),
     "explain": explain,

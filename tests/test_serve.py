@@ -114,6 +114,17 @@ def test_a_second_server_on_the_same_data_says_so_and_ends(serve, home):
     assert is_healthy(port)
 
 
+@pytest.mark.parametrize("command", ["migrate", "tune"])
+def test_a_command_works_on_the_data_of_a_server_that_runs(command, serve, home):
+    process, port, _ = serve()
+    wait_while_running(process, lambda: is_healthy(port))
+    unset = ("DATABASE_URL", "DATABASE_DIRECT_URL")
+    environment = {key: text for key, text in os.environ.items() if key not in unset} | {"DOWNBEAT_HOME": str(home)}
+    done = subprocess.run([sys.executable, str(ROOT / "app.py"), command], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert is_healthy(port)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_ends_everything(serve, home, number):
     process, port, said = serve()
