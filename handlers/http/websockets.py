@@ -24,9 +24,8 @@ from schemas.settings import setting
 
 log = logging.getLogger("downbeat.websockets")
 
-READ_BYTES = 65536
-MAX_UNSENT_BYTES = 8 * 1024 * 1024  # to one client
-MAX_ALL_UNSENT_BYTES = 256 * 1024 * 1024  # to all clients of the process
+READ_BYTES = 16384  # at a turn, for they may be thousands of tiny frames
+MAX_UNSENT_BYTES, MAX_ALL_UNSENT_BYTES = 8 * 1024 * 1024, 256 * 1024 * 1024  # to a client, to all clients of the process
 MAX_AUTH_LENGTH = 4096
 PATIENCE_SECONDS = 10  # for a client's auth message, and for its answer to a close
 SENDING_PATIENCE_SECONDS = 60  # for it to take the next bit of what it is sent, as of an answer
