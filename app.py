@@ -44,7 +44,7 @@ log = logging.getLogger("downbeat")
 def create_app() -> Flask:
     """Build the application. Who runs it opens the pool of connections: gunicorn.conf.py, or a test."""
     check()
-    app = Flask("downbeat", root_path=FOLDER, static_folder=None)
+    app = Flask("app", static_folder=None)
     app.url_map.converters.update(id=IdConverter, default=TextConverter, string=TextConverter)
     register_request_log(app)
     register_errors(app)
