@@ -12,6 +12,7 @@ import pytest
 
 import sql
 from app import create_app
+from handlers.domain import deletion
 from handlers.domain.schedules import make_runs as make_planned
 from handlers.domain.schedules import plan_runs
 from sql import database as db
@@ -169,3 +170,24 @@ def test_the_end_of_a_pool_waits_for_a_run_that_changes(contend, watcher, reques
     )
     assert answer.status_code == 204
     assert watcher.execute("SELECT count(work_queue_id) FROM flow_run").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("is_bulk", [False, True])
+def test_a_deployment_made_while_its_flow_is_being_deleted_goes_with_its_limit(watcher, requests, monkeypatch, is_bulk):
+    flow_id = requests.post("/api/flows/", json={"name": "brief"}).json["id"]
+    delete_runs, made = deletion.delete_runs_of_flows, []
+
+    def make_meanwhile(conn, ids):
+        delete_runs(conn, ids)
+        if not made:
+            fields = {"name": "late", "flow_id": flow_id, "concurrency_limit": 1}
+            made.append(requests.application.test_client().post("/api/deployments/", json=fields).status_code)
+
+    monkeypatch.setattr(deletion, "delete_runs_of_flows", make_meanwhile)
+    if is_bulk:
+        requests.post("/api/flows/bulk_delete", json={"flows": {"id": {"any_": [flow_id]}}})
+    else:
+        requests.delete(f"/api/flows/{flow_id}")
+    assert made == [201]
+    left = "SELECT (SELECT count(*) FROM flow), (SELECT count(*) FROM deployment), (SELECT count(*) FROM concurrency_limit_v2)"
+    assert watcher.execute(left).fetchone() == (0, 0, 0)

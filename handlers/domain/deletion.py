@@ -26,10 +26,11 @@ def delete_flow_runs(conn: Connection, ids: list[str]) -> set[str]:
 
 def delete_flows(conn: Connection, ids: list[str]) -> list[dict[str, Any]]:
     """Delete flows with their runs and deployments, and give what the events of those tell that were there."""
-    deployments = sql.flows.lock_deployments.send(conn, ids=ids)
+    sql.flows.lock_deployments.send(conn, ids=ids)
     delete_runs_of_flows(conn, ids)
     flows = sql.flows.lock(conn, ids=ids)
-    delete_runs_of_flows(conn, ids)  # that were made before the flow was locked
+    deployments = sql.flows.lock_deployments.send(conn, ids=ids)  # with those, and their runs, made before the flow was locked
+    delete_runs_of_flows(conn, ids)
     sql.deployments.delete.send(conn, ids=deployments.result() or [])
     sql.flows.delete.send(conn, ids=ids)
     return flows
