@@ -19,6 +19,7 @@ from sql import database as db
 from sql.database import connect, within
 from sql.statement import flush
 from tests.resources import make_flow
+from tests.runs import make_flow_run, propose_flow_run
 from tests.schedules import make_deployment, make_schedule
 from tests.waiting import PATIENCE_SECONDS, wait_for_waiter
 from tests.work_pools import make_due_run, make_pool, make_queue
@@ -191,3 +192,25 @@ def test_a_deployment_made_while_its_flow_is_being_deleted_goes_with_its_limit(w
     assert made == [201]
     left = "SELECT (SELECT count(*) FROM flow), (SELECT count(*) FROM deployment), (SELECT count(*) FROM concurrency_limit_v2)"
     assert watcher.execute(left).fetchone() == (0, 0, 0)
+
+
+def test_a_run_that_takes_a_slot_while_its_flow_is_being_deleted_gives_it_back(database, watcher, requests):
+    flow_id = requests.post("/api/flows/", json={"name": "brief"}).json["id"]
+    fields = {"name": "limited", "flow_id": flow_id, "concurrency_limit": 1}
+    deployment_id = requests.post("/api/deployments/", json=fields).json["id"]
+    first = make_flow_run(watcher, "SCHEDULED", flow_id)
+    flush(watcher)
+    with connect(database) as holder, connect(database) as starter, ThreadPoolExecutor(1) as thread:
+        sql.transactions.begin.send(holder)
+        propose_flow_run(holder, first, "PENDING")
+        deleted = thread.submit(requests.delete, f"/api/flows/{flow_id}")
+        wait_for_waiter(watcher)
+        second = make_flow_run(starter, "SCHEDULED", flow_id, deployment_id=deployment_id)
+        flush(starter)
+        with within(starter):
+            assert propose_flow_run(starter, second, "PENDING").status == "ACCEPT"
+            sql.transactions.commit(holder)
+            wait_for_waiter(watcher)
+        assert deleted.result(PATIENCE_SECONDS).status_code == 204
+    left = "SELECT (SELECT count(*) FROM flow_run), (SELECT count(*) FROM downbeat.concurrency_lease)"
+    assert watcher.execute(left).fetchone() == (0, 0)

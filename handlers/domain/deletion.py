@@ -42,7 +42,7 @@ def delete_runs_of_flows(conn: Connection, flow_ids: list[str]) -> None:
     sql.flows.lock_task_runs.send(conn, ids=flow_ids)
     sql.flows.lock_limits.send(conn, ids=flow_ids)
     while ids := sql.flows.read_flow_runs(conn, ids=flow_ids, limit=BATCH):
-        delete_locked(conn, ids)
+        delete_flow_runs(conn, ids)  # which locks those that have come since, or they would take slots behind our back
 
 
 def delete_locked(conn: Connection, ids: list[str]) -> set[str]:
