@@ -18,7 +18,7 @@ from sql import database
 from sql.statement import Pending, Statement, checked, wire
 
 SAVEPOINTS = {"BEGIN": b"SAVEPOINT request", "COMMIT": b"RELEASE request", "ROLLBACK": b"ROLLBACK TO request"}
-UTILITY = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "NOTIFY", "SET")
+UTILITY = ("BEGIN", "COMMIT", "ROLLBACK", "NOTIFY", "SET")
 WRITES = ("Insert on ", "Update on ", "Delete on ", "Merge on ")
 
 

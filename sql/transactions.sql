@@ -11,11 +11,3 @@ COMMIT;
 -- name: rollback :exec
 -- Undo everything since BEGIN.
 ROLLBACK;
-
--- name: savepoint :exec
--- Mark the point that a rule's writes can be undone to.
-SAVEPOINT rule;
-
--- name: rollback_to_savepoint :exec
--- Undo what was written since the savepoint.
-ROLLBACK TO SAVEPOINT rule;
