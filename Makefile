@@ -13,7 +13,7 @@ run: install
 	@exec $(BIN)/downbeat serve $(ARGS)
 
 test: .venv/test $(UI)
-	@exec $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@exec $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: .venv/test
 	@exec $(BIN)/python -m tests.bench $(ARGS)

@@ -24,11 +24,44 @@ atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
 # Nor what happens to be installed.
 os.environ["DOWNBEAT_UI_FILES"] = os.path.join(os.environ["PREFECT_HOME"], "ui.zip")
 
+# Files of few tests that take long, mostly by waiting: they come first, so that none of them is left over at the end.
+SLOW = (
+    "test_slow_clients.py",
+    "test_browser.py",
+    "test_outage.py",
+    "test_differential.py",
+    "test_client_deployments.py",
+    "test_worker.py",
+    "test_client.py",
+    "test_client_concurrency.py",
+    "test_crash.py",
+    "test_slot_faults.py",
+    "test_sandbox.py",
+    "test_serve.py",
+    "test_shutdown.py",
+    "test_cursor.py",
+    "test_hostile_page.py",
+    "test_postgres.py",
+    "test_proxies.py",
+    "test_install.py",
+)
+
 import sql  # noqa: E402
 from sql import database as db  # noqa: E402
 from sql.database import connect  # noqa: E402
 from sql.migrate import migrate  # noqa: E402
 from sql.statement import wire  # noqa: E402
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run one process more than there are cores, for tests wait as often as they work; at most 4."""
+    return min((os.cpu_count() or 1) + 1, 4)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slow files first."""
+    places = {name: place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 @pytest.fixture(scope="session")
