@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 if __package__:  # as a wheel has it: all in one folder, where this finds the others
@@ -39,6 +40,8 @@ from sql import postgres
 from sql.explain import explaining
 
 log = logging.getLogger("downbeat")
+
+STOP_POLL_SECONDS = 0.2
 
 
 def create_app() -> Flask:
@@ -80,11 +83,15 @@ def run_loops(arguments: list[str]) -> str | None:
     """Run the loops in this process until it is told to stop; gives what is wrong if all are switched off."""
     if not loops.enabled():
         return "All loops are switched off."
-    stopping = threading.Event()
+    told: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    url = database_url() or postgres.find(setting("downbeat.home"))
-    for thread in loops.start_threads(url, stopping, loops.enabled()):
+        signal.signal(number, lambda given, _: told.append(given))  # takes no lock: a second signal may come amid the first
+    stopping, url = threading.Event(), database_url() or postgres.find(setting("downbeat.home"))
+    threads = loops.start_threads(url, stopping, loops.enabled())
+    while not told:
+        time.sleep(STOP_POLL_SECONDS)
+    stopping.set()
+    for thread in threads:
         thread.join()
     return None
 

@@ -5,154 +5,33 @@ A setting of Prefect's is set by the environment variable that its path spells, 
 their path alone. In which places they are looked for is told in `schemas/sources.py`, what has an effect in the README.
 """
 
-import base64
-import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
 
+from schemas.setting_kinds import (
+    WANTED,
+    addresses,
+    connection,
+    document,
+    duration,
+    flag,
+    form,
+    hosts,
+    integer,
+    interval,
+    key,
+    level,
+    names,
+    number,
+    positive,
+    secret,
+    text,
+)
 from schemas.sources import find
-
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-TRUE, FALSE = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
-ISO_DURATION = re.compile(r"P(?:([\d.]+)W)?(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?")
-HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]\\,*]+)(:\d{1,5})?")
-ADDRESS = re.compile(r"unix:.+|fd://\d+|.*:(\d{1,5})")
-CLOCK_DURATION = re.compile(r"(?:(\d+) ?d(?:ays?)?,? ?)?(?:(\d+):(\d\d)(?::(\d\d(?:\.\d+)?))?)?")
-
-
-def flag(value: Any) -> bool:
-    """Read true or false."""
-    return {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}[str(value).strip().lower()]
-
-
-def number(value: Any) -> float:
-    """Read a number that is finite and not negative."""
-    if isinstance(value, bool) or not 0 <= float(value) < float("inf"):
-        raise ValueError
-    return float(value)
-
-
-def integer(value: Any) -> int:
-    """Read a whole number that is not negative."""
-    if not number(value).is_integer():
-        raise ValueError
-    return int(float(value))
-
-
-def positive(value: Any) -> int:
-    """Read a whole number of something that there has to be."""
-    if not integer(value):
-        raise ValueError
-    return integer(value)
-
-
-def duration(value: Any) -> timedelta:
-    """Read a duration: seconds, ISO 8601 (`PT1H30M`), or days and a time (`1:30:00`, `2 days`, `1 day, 1:30`)."""
-    try:
-        return timedelta(seconds=number(value))
-    except ValueError:
-        text = str(value).strip()
-    if (iso := ISO_DURATION.fullmatch(text)) and any(iso.groups()):
-        weeks, days, hours, minutes, seconds = (float(part or 0) for part in iso.groups())
-        return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
-    if (clock := CLOCK_DURATION.fullmatch(text)) and any(clock.groups()):
-        days, hours, minutes, seconds = (float(part or 0) for part in clock.groups())
-        return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-    raise ValueError
-
-
-def text(value: Any) -> str:
-    """Read a text."""
-    if not isinstance(value, str):
-        raise ValueError
-    return value
-
-
-def secret(value: Any) -> str:
-    """Read a text that is never shown."""
-    return text(value)
-
-
-def key(value: Any) -> str:
-    """Read a Fernet key; an empty text is none."""
-    if value and len(base64.urlsafe_b64decode(value)) != 32:
-        raise ValueError
-    return text(value)
-
-
-def connection(value: Any) -> str:
-    """Read libpq's string of a connection."""
-    try:
-        conninfo_to_dict(text(value))
-    except ProgrammingError:
-        raise ValueError from None
-    return value
-
-
-def addresses(value: Any) -> str:
-    """Read where to listen, as gunicorn has it, for which one without a port would be that of port 8000."""
-    for each in text(value).split(","):
-        found = ADDRESS.fullmatch(each.strip())
-        if found is None or int(found[1] or 0) > 65535:
-            raise ValueError
-    return value
-
-
-def level(value: Any) -> str:
-    """Read how weighty something must be to be logged."""
-    if text(value).upper() not in LEVELS:
-        raise ValueError
-    return value.upper()
-
-
-def names(value: Any) -> list[str]:
-    """Read a list of names, separated by commas or as JSON."""
-    items = orjson.loads(value) if isinstance(value, str) and value.startswith("[") else value
-    return [text(item).strip() for item in (items.split(",") if isinstance(items, str) else items) if text(item).strip()]
-
-
-def form(value: Any) -> str:
-    """Read the form of log lines."""
-    if (name := text(value).strip().lower()) not in ("text", "json"):
-        raise ValueError
-    return name
-
-
-def hosts(value: Any) -> list[str]:
-    """Read a list of names of hosts, by which requests call the server; not `https://name`, nor `*`."""
-    if not all(HOST.fullmatch(name) for name in names(value)):
-        raise ValueError
-    return names(value)
-
-
-def document(value: Any) -> dict[str, Any]:
-    """Read an object, as JSON."""
-    return dict(orjson.loads(value) if isinstance(value, str) else value)
-
-
-WANTED = {
-    flag: "true or false",
-    number: "a number",
-    integer: "a whole number",
-    positive: "a whole number above 0",
-    duration: "a duration such as 90, PT1M30S or 0:01:30",
-    text: "a text",
-    secret: "a text",
-    key: "a Fernet key, 32 bytes in URL-safe Base64,",
-    connection: "a connection string of libpq, such as postgresql://user@host/name,",
-    addresses: "an address such as 127.0.0.1:4200 or unix:/run/downbeat.sock",
-    level: " or ".join(LEVELS),
-    names: "a list of names such as a,b",
-    hosts: "a list of names such as downbeat.example.org,192.0.2.1",
-    form: "text or json",
-    document: "an object as JSON",
-}
 
 
 class Setting(NamedTuple):
@@ -279,10 +158,10 @@ TABLE = (
     Setting("server.logs.stream_out_enabled", False, flag),
     Setting("server.logs.stream_publishing_enabled", False, flag),
     Setting("server.services.cancellation_cleanup.enabled", True, flag),
-    Setting("server.services.cancellation_cleanup.loop_seconds", 20.0, number),
+    Setting("server.services.cancellation_cleanup.loop_seconds", 20.0, interval),
     Setting("server.services.cancellation_cleanup.cancelling_timeout_seconds", 300.0, number),
     Setting("server.services.db_vacuum.enabled", ["events"], names),
-    Setting("server.services.db_vacuum.loop_seconds", 3600.0, number),
+    Setting("server.services.db_vacuum.loop_seconds", 3600.0, interval),
     Setting("server.services.db_vacuum.retention_period", timedelta(days=90), duration),
     Setting("server.services.db_vacuum.batch_size", 200, integer),
     Setting("server.services.db_vacuum.event_retention_overrides", {"prefect.flow-run.heartbeat": "P7D"}, document),
@@ -294,29 +173,29 @@ TABLE = (
     Setting("server.services.event_persister.max_flush_retries", 5, integer),
     Setting("server.services.event_logger.enabled", False, flag),
     Setting("server.services.foreman.enabled", True, flag),
-    Setting("server.services.foreman.loop_seconds", 15.0, number),
+    Setting("server.services.foreman.loop_seconds", 15.0, interval),
     Setting("server.services.foreman.inactivity_heartbeat_multiple", 3, integer),
     Setting("server.services.foreman.fallback_heartbeat_interval_seconds", 30, integer),
     Setting("server.services.foreman.deployment_last_polled_timeout_seconds", 60, integer),
     Setting("server.services.foreman.work_queue_last_polled_timeout_seconds", 60, integer),
     Setting("server.services.late_runs.enabled", True, flag),
-    Setting("server.services.late_runs.loop_seconds", 5.0, number),
+    Setting("server.services.late_runs.loop_seconds", 5.0, interval),
     Setting("server.services.late_runs.after_seconds", timedelta(seconds=15), duration),
     Setting("server.services.scheduler.enabled", True, flag),
-    Setting("server.services.scheduler.loop_seconds", 60.0, number),
+    Setting("server.services.scheduler.loop_seconds", 60.0, interval),
     Setting("server.services.scheduler.deployment_batch_size", 100, integer),
     Setting("server.services.scheduler.max_runs", 100, integer),
     Setting("server.services.scheduler.min_runs", 3, integer),
     Setting("server.services.scheduler.max_scheduled_time", timedelta(days=100), duration),
     Setting("server.services.scheduler.min_scheduled_time", timedelta(hours=1), duration),
     Setting("server.services.scheduler.insert_batch_size", 500, integer),
-    Setting("server.services.scheduler.recent_deployments_loop_seconds", 5.0, number),
+    Setting("server.services.scheduler.recent_deployments_loop_seconds", 5.0, interval),
     Setting("server.services.pause_expirations.enabled", True, flag),
-    Setting("server.services.pause_expirations.loop_seconds", 5.0, number),
+    Setting("server.services.pause_expirations.loop_seconds", 5.0, interval),
     Setting("server.services.repossessor.enabled", True, flag),
-    Setting("server.services.repossessor.loop_seconds", 15.0, number),
+    Setting("server.services.repossessor.loop_seconds", 15.0, interval),
     Setting("server.services.cleanup_reconciler.enabled", True, flag),
-    Setting("server.services.cleanup_reconciler.loop_seconds", 5.0, number),
+    Setting("server.services.cleanup_reconciler.loop_seconds", 5.0, interval),
     Setting("server.services.cleanup_reconciler.batch_size", 100, integer),
     Setting("server.services.task_run_recorder.enabled", True, flag),
     Setting("server.services.task_run_recorder.read_batch_size", 1, integer),

@@ -1,6 +1,7 @@
 """How loops are driven: by which settings, through failures, in servers and apart from them."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -123,7 +124,8 @@ def test_loops_run_apart_from_servers(database, db):
     try:
         wait_until_late(db, id)
     finally:
-        process.terminate()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):  # a second one may come amid the first
+            process.send_signal(number)
     assert process.wait(PATIENCE_SECONDS) == 0
     assert count_loops(db) == 0
 

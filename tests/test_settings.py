@@ -193,6 +193,7 @@ def test_has_every_setting_of_prefects_server_by_all_its_names(prefect):
     ("PREFECT_SERVER_CSRF_TOKEN_EXPIRATION", "server.api.csrf_token_expiration", "an hour", "a duration"),
     ("PREFECT_SERVER_CSRF_TOKEN_EXPIRATION", "server.api.csrf_token_expiration", "-5", "a duration"),
     (f"{SERVICES}FOREMAN_LOOP_SECONDS", "server.services.foreman.loop_seconds", "nan", "a number"),
+    (f"{SERVICES}FOREMAN_LOOP_SECONDS", "server.services.foreman.loop_seconds", "0", "a number above 0"),
     ("DOWNBEAT_THREADS", "downbeat.threads", "-1", "a whole number"),
     ("DOWNBEAT_THREADS", "downbeat.threads", "0", "a whole number above 0"),
     ("DATABASE_POOL_SIZE", "database.pool_size", "0", "a whole number above 0"),
