@@ -13,6 +13,7 @@ from schemas.settings import setting
 
 log = logging.getLogger("downbeat.requests")
 
+NO_SNIFF = ("X-Content-Type-Options", "nosniff")  # browsers are not to guess what an answer is
 REQUEST_ID = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
 
 
@@ -26,7 +27,7 @@ def register_request_log(app: Flask) -> None:
         environ["downbeat.began"] = monotonic()
 
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable:
-            return start_response(status, [*headers, ("X-Request-Id", id)], *error)
+            return start_response(status, [*headers, NO_SNIFF, ("X-Request-Id", id)], *error)
 
         return answer(environ, start)
 
