@@ -32,8 +32,8 @@ LOCK = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.
 
 lock: | $(BIN)/pip
 	$(PIP) 'uv==0.13.*'
-	echo setuptools | $(LOCK) $(ARGS) --output-file requirements-test.lock --extra test >/dev/null
-	echo setuptools | $(LOCK) $(ARGS) --output-file requirements.lock --constraint requirements-test.lock >/dev/null
+	echo setuptools | $(LOCK) $(ARGS) --output-file tests/requirements.lock --extra test >/dev/null
+	echo setuptools | $(LOCK) $(ARGS) --output-file requirements.lock --constraint tests/requirements.lock >/dev/null
 
 # Files that say when the dependencies were installed, so that it is done again only when they have changed. Setuptools, which
 # makes the editable installation, is locked too: an environment of its own for building it would be filled from outside the lock.
@@ -42,8 +42,8 @@ lock: | $(BIN)/pip
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/test: pyproject.toml requirements-test.lock | $(BIN)/pip
-	$(PIP) --no-deps --require-hashes --requirement requirements-test.lock
+.venv/test: pyproject.toml tests/requirements.lock | $(BIN)/pip
+	$(PIP) --no-deps --require-hashes --requirement tests/requirements.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch .venv/runtime $@
 

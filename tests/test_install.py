@@ -46,7 +46,7 @@ def test_the_locks_hold_what_the_project_asks_for(python, system):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     always = project["project"]["dependencies"] + project["build-system"]["requires"]
     for_tests = project["project"]["optional-dependencies"]["test"]
-    for name, asked in {"requirements.lock": always, "requirements-test.lock": always + for_tests}.items():
+    for name, asked in {"requirements.lock": always, "tests/requirements.lock": always + for_tests}.items():
         locked = read_lock(name, python, system)
         wanted = [each for each in map(Requirement, asked) if is_for(each.marker, python, system)]
         missing = [str(each) for each in wanted if locked.get(canonicalize_name(each.name), "") not in each.specifier]
@@ -54,7 +54,7 @@ def test_the_locks_hold_what_the_project_asks_for(python, system):
     assert locked.items() >= read_lock("requirements.lock", python, system).items()
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-test.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "tests/requirements.lock"])
 def test_a_lock_says_nothing_but_versions_and_their_hashes(name):
     text = (ROOT / name).read_text()
     rest = PINNED.sub("", text).splitlines()

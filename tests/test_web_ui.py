@@ -72,7 +72,7 @@ def test_a_file_that_is_no_package_is_refused_and_what_was_installed_stays(insta
 
 
 def test_the_package_is_the_one_that_the_tests_run_against():
-    locked = (ROOT / "requirements-test.lock").read_text(encoding="utf-8")
+    locked = (ROOT / "tests/requirements.lock").read_text(encoding="utf-8")
     assert SHA256 in locked.partition(f"\n{PACKAGE} ")[2].split("==")[0]
 
 
