@@ -9,7 +9,8 @@ of the server are to be trusted more than rates. 2 workers, 8 clients that read 
     our worker, one loop           53                   60                         0.33             3900        0.5 / 16
 
 1,000 clients at once that do not go on, and 8 that live lives of flow runs beside them: p99 in ms, worst answer of health. CPU is
-that of the server for a read by id, one process, six rounds by turns on a machine at load 15, where all of it is dearer:
+that of the server for a read by id, one process, six rounds by turns on a machine at load 15, where all of it is dearer. What
+gthread does beside such clients was seen in tests that fail with it, and not timed:
 
                               CPU ms    one byte         half a body      answers unread           nobody
     gthread and its threads    0.51     stands still     ended, TIMEOUT   stands still             44 to 150, 0.1 s

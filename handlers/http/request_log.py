@@ -31,7 +31,7 @@ def register_request_log(app: Flask) -> None:
 
         return answer(environ, start)
 
-    app.wsgi_app = answer_with_id  # not by Flask's hooks, which take 20 µs for it
+    app.wsgi_app = answer_with_id  # by Flask's hooks it took 10 µs more
     if setting("downbeat.log_requests"):
         app.after_request(tell)
 
